@@ -1,0 +1,193 @@
+"""Maximum likelihood of the left-censored normal linear model, a lane per replicate and nested trial size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from causalgia.analysis.batches import Batch
+from causalgia.analysis.estimates import Array, Status
+from causalgia.analysis.moments import PIVOT, eliminate, nested_moments
+from causalgia.analysis.newton import Lanes, maximise
+from causalgia.analysis.tails import log_cdf
+
+CHUNK = 128
+"""Replicates worked on at a time, for the processor's cache."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Maximum likelihood of the target coefficient in the unit of the endpoint: arrays (S, R), NaN where not OK."""
+
+    estimate: Array
+    se: Array
+    sigma: Array
+    n: Array
+    rank: Array
+    status: NDArray[np.int8]
+
+
+def fit_batch(batch: Batch, arm: bool) -> Fit:
+    """Mark what lies below its limit and fit chunk by chunk; columns are the value, its limit, the arm, covariates."""
+    parts = []
+    for chunk in batch.chunks(CHUNK):
+        seen = batch.observed[chunk].T
+        y, limit, *others = (column[chunk].T for column in batch.columns)
+        censored = seen & ~(y > limit)
+        value = np.where(censored, limit, y)
+        columns = (*others[1:], value, others[0]) if arm else (value,)
+        raw = np.stack([np.where(seen, column, 0.0) for column in columns], axis=1)
+        parts.append(_fit(raw, seen.astype(float), censored.astype(float), batch.sizes, arm))
+    joined = (np.concatenate([getattr(part, f.name) for part in parts], axis=1) for f in fields(Fit))
+    return Fit(*(batch.restore(values) for values in joined))
+
+
+@dataclass(frozen=True)
+class _Data:
+    """One chunk of replicates, columns standardised: the uncensored as moments, the censored packed.
+
+    d columns are 1, covariates, value or limit, arm; S sizes; R replicates; a lane is size · R + replicate.
+    """
+
+    count: Array
+    """Uncensored subjects (S·R,)."""
+    gram: Array
+    """Cross-products of the uncensored (d, d, S·R)."""
+    censored: Array
+    """Columns of the censored subjects (d, N), replicate by replicate, in the order of the subjects."""
+    first: Lanes
+    """Where a lane's censored subjects begin (S·R,)."""
+    length: Lanes
+    """How many there are (S·R,)."""
+    theta: int
+    """Row of the value: its coefficient is θ = 1/σ."""
+
+    def evaluate(self, lanes: Lanes, delta: Array) -> tuple[Array, Array, Array]:
+        """Log likelihood, gradient and information of δ: n log θ − δᵀGδ/2 + Σ log Φ(δ·c) (Olsen 1978, concave)."""
+        G, n, theta = self.gram[:, :, lanes], self.count[lanes], delta[self.theta]
+        inside = theta > 0
+        theta = np.where(inside, theta, 1)
+        G_delta = (G * delta).sum(axis=1)
+        value = n * np.log(theta) - 0.5 * (delta * G_delta).sum(axis=0)
+        gradient, information = -G_delta, G
+        gradient[self.theta] += n / theta
+        information[self.theta, self.theta] += n / theta**2
+        some = np.flatnonzero(self.length[lanes])
+        if len(some):
+            self._add_censored(lanes[some], delta[:, some], some, value, gradient, information)
+        return np.where(inside, value, -np.inf), gradient, information
+
+    def _add_censored(
+        self, lanes: Lanes, delta: Array, some: Lanes, value: Array, gradient: Array, information: Array
+    ) -> None:
+        length = self.length[lanes]
+        offset = np.cumsum(length) - length
+        lane = np.repeat(np.arange(len(lanes)), length)
+        c = self.censored[:, np.arange(len(lane)) + (self.first[lanes] - offset)[lane]]
+        r = delta[0][lane] * c[0]
+        for a in range(1, len(c)):
+            r += delta[a][lane] * c[a]
+        log_p, m, m_prime = log_cdf(r)
+        value[some] += np.add.reduceat(log_p, offset)
+        for a in range(len(c)):
+            gradient[a, some] += np.add.reduceat(m * c[a], offset)
+            weighted = -m_prime * c[a]
+            for b in range(a, len(c)):
+                information[a, b, some] += np.add.reduceat(weighted * c[b], offset)
+                information[b, a, some] = information[a, b, some]
+
+
+def _fit(raw: Array, seen: Array, censored: Array, sizes: Sequence[int], arm: bool) -> Fit:
+    """Fit one chunk: raw (n, q, R) holds covariates, value or limit and, if `arm`, the arm; seen, censored (n, R).
+
+    The target is the coefficient of the arm, without arm the mean. Columns are standardised by their moments at the
+    largest size.
+    """
+    q = raw.shape[1]
+    v = q - 2 if arm else q - 1
+    n, mean, C = nested_moments(raw, seen, sizes)
+    shift, unit = _standard(n, mean, C, arm)
+    columns = np.where(seen[:, None] > 0, (raw - shift) / unit, 0.0)
+    n_u, mean_u, C_u = nested_moments(columns, seen - censored, sizes)
+    rank, status = _examine((n, mean, C), (n_u, mean_u, C_u), [j for j in range(q) if j != v], arm)
+    order = [*range(q + 1)] if arm else [1, 0]  # the target last, θ before it
+    data = _pack(n_u, _gram(n_u, mean_u, C_u, order), columns, censored, sizes, order)
+    scale = np.diagonal(_gram(n, (mean - shift) / unit, C / (unit[:, None] * unit), order)).T
+    ok = np.flatnonzero(status.ravel() == Status.OK)
+    estimate, se, sigma = (np.full(status.size, np.nan) for _ in range(3))
+    estimate[ok], se[ok], sigma[ok], status.ravel()[ok] = _solve(data, ok, scale[:, ok])
+    estimate, se, sigma = (x.reshape(status.shape) for x in (estimate, se, sigma))
+    target = shift[v] if not arm else 0.0
+    return Fit(target + unit[v] * estimate, unit[v] * se, unit[v] * sigma, n, rank, status)
+
+
+def _standard(n: Array, mean: Array, C: Array, arm: bool) -> tuple[Array, Array]:
+    """Shift and unit (q, R) of the columns from the size with most subjects; the arm stays 0 or 1."""
+    most = int(np.argmax(n.sum(axis=1)))
+    spread = np.sqrt(np.diagonal(C[most]).T / np.maximum(n[most], 1))
+    shift, unit = mean[most].copy(), np.where(spread > 0, spread, 1.0)
+    if arm:
+        shift[-1], unit[-1] = 0.0, 1.0
+    return shift, unit
+
+
+def _examine(
+    every: tuple[Array, Array, Array], uncensored: tuple[Array, Array, Array], design: list[int], arm: bool
+) -> tuple[Array, NDArray[np.int8]]:
+    """Rank of the design with its constant, and what forbids a fit, both (S, R)."""
+    (n, mean, C), (n_u, mean_u, C_u) = every, uncensored
+    kept, kept_u = (eliminate(np.moveaxis(M[:, design][:, :, design], 0, 2), len(design))[1] for M in (C, C_u))
+    rank, rank_u = 1 + kept.sum(axis=0), 1 + kept_u.sum(axis=0)
+    checks = [(~np.isfinite(C).all(axis=(1, 2)), Status.NOT_FINITE), (n == 0, Status.TOO_FEW)]
+    if arm:
+        checks += [((mean[:, -1] <= 0) | (mean[:, -1] >= 1), Status.NO_ARM)]
+    checks += [(n_u == 0, Status.ALL_CENSORED)]
+    if arm:
+        checks += [((mean_u[:, -1] <= 0) | (mean_u[:, -1] >= 1), Status.ARM_CENSORED), (~kept[-1], Status.SINGULAR)]
+    checks += [((n - rank < 1) | (n_u - rank_u < 1), Status.TOO_FEW)]
+    conditions, codes = zip(*checks, strict=True)
+    return rank, np.select(conditions, codes, Status.OK).astype(np.int8)
+
+
+def _gram(n: Array, mean: Array, C: Array, order: list[int]) -> Array:
+    """Cross-products about the origin with a column of ones first, (q + 1, q + 1, S·R), then put into `order`."""
+    S, q, R = mean.shape
+    gram = np.empty((q + 1, q + 1, S, R))
+    gram[0, 0] = n
+    gram[0, 1:] = gram[1:, 0] = np.moveaxis(n[:, None] * mean, 0, 1)
+    gram[1:, 1:] = np.moveaxis(C + n[:, None, None] * mean[:, :, None] * mean[:, None], 0, 2)
+    return gram.reshape(q + 1, q + 1, S * R)[np.ix_(order, order)]
+
+
+def _pack(n_u: Array, gram: Array, columns: Array, censored: Array, sizes: Sequence[int], order: list[int]) -> _Data:
+    """Gather the censored subjects of every replicate side by side; a nested size is a prefix of them."""
+    replicate, subject = np.nonzero(censored.T)
+    rows = columns[subject, :, replicate].T
+    packed = np.concatenate([np.ones((1, rows.shape[1])), rows])[order]
+    length = np.cumsum(censored, axis=0)[[size - 1 for size in sizes]].astype(np.intp)
+    total = censored.sum(axis=0).astype(np.intp)
+    first = np.broadcast_to(np.cumsum(total) - total, length.shape)
+    return _Data(n_u.ravel(), gram, packed, first.ravel(), length.ravel(), len(order) - 2)
+
+
+def _solve(data: _Data, lanes: Lanes, scale: Array) -> tuple[Array, Array, Array, NDArray[np.int8]]:
+    """Estimate, standard error, σ and status of the lanes, in standard units.
+
+    With δ_θ = 1/σ and δ_t = −β/σ the last two parameters: β = −δ_t/δ_θ, its error by the delta method, which at the
+    maximum equals the observed information in (β, σ).
+    """
+    start = np.zeros_like(scale)
+    start[data.theta] = 1.0
+    top = maximise(lambda subset, delta: data.evaluate(lanes[subset], delta), start, scale)
+    U, _ = eliminate(top.information, data.theta, scale)
+    theta, target = top.parameters[-2:]
+    a, b, c = U[-2, -2], U[-2, -1], U[-1, -1]
+    determinant = a * c - b * b
+    fine = top.converged & (determinant > PIVOT * scale[-1] * scale[-2])
+    determinant = np.where(fine, determinant, np.nan)
+    variance = (c * target**2 / theta**2 + 2 * b * target / theta + a) / (theta**2 * determinant)
+    status = np.where(fine, Status.OK, np.where(top.converged, Status.SINGULAR, Status.NOT_CONVERGED)).astype(np.int8)
+    return np.where(fine, -target / theta, np.nan), np.sqrt(variance), 1 / theta, status

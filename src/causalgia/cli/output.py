@@ -1,0 +1,95 @@
+"""Writes results whole or not at all: into a temporary directory beside the target, which is then renamed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalgia.documents.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+    import xarray as xr
+
+
+def target(out: Path | None, name: str, force: bool) -> Path:
+    """Where results go: `out`, refused when it exists unless forced, or results/NAME, which is replaced."""
+    if out is None:
+        return Path("results") / name
+    if out.exists() and not force:
+        raise InputError(str(out), "something that exists", "a directory to be made", "Choose another, or add --force.")
+    if out.exists() and not out.is_dir():
+        raise InputError(str(out), "a file", "a directory to be replaced", "Choose another.")
+    return out
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary directory that becomes `path` when the block ends well, and vanishes when it does not."""
+    path = path.resolve()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as error:
+        raise InputError(
+            str(path.parent), f"a place that cannot be written ({error.strerror})", "a writable directory"
+        ) from None
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        if path.exists():
+            path.rename(old / "replaced")
+        temporary.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def part(folder: Path, name: str) -> Iterator[Path]:
+    """A temporary path that becomes folder/name when the block ends well: one part of results that are already there."""
+    with whole(folder / f".{name}-part") as temporary:
+        yield temporary / name
+    made, final = folder / f".{name}-part", folder / name
+    if final.is_dir():
+        shutil.rmtree(final)
+    (made / name).replace(final)
+    made.rmdir()
+
+
+def write_trial(folder: Path, tables: dict[str, pl.DataFrame]) -> None:
+    """The trial's tables as CSV, without the truth."""
+    folder.mkdir()
+    for name, table in tables.items():
+        if name != "truth":
+            table.write_csv(folder / f"{name}.csv")
+
+
+def write_json(path: Path, table: Any) -> None:
+    """Indented JSON, keys in the order given."""
+    path.write_text(json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_dataset(path: Path, dataset: xr.Dataset) -> None:
+    """A dataset as NetCDF (version 3, 64-bit offsets), readable without further packages."""
+    integers = {name: array.astype("int32") for name, array in dataset.data_vars.items() if array.dtype == "int64"}
+    dataset.assign(integers).to_netcdf(path, engine="scipy", format="NETCDF3_64BIT")
+
+
+def read_dataset(path: Path) -> xr.Dataset:
+    """A dataset that a verb wrote; InputError when it is not there."""
+    import xarray as xr
+
+    if not path.is_file():
+        raise InputError(str(path), "no such file", "a directory made by the verb before", "Run that verb first.")
+    try:
+        with xr.open_dataset(path, engine="scipy") as dataset:
+            return dataset.load()
+    except (ValueError, TypeError, OSError) as error:
+        raise InputError(str(path), f"an unreadable file ({error})", "a NetCDF file of this program") from None

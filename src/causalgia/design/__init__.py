@@ -1,0 +1,1 @@
+"""Design: thousands of replicate trials, and what they say about the one to be run."""

@@ -1,0 +1,141 @@
+"""One number of a document: its value, unit, spread between people and source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+
+from causalgia.documents import expressions, reader
+from causalgia.documents.errors import InputError
+from causalgia.documents.units import check_unit
+
+Unit = Annotated[str, AfterValidator(check_unit)]
+Formula = Annotated[str, AfterValidator(lambda text: text if expressions.parse(text) is not None else text)]
+
+
+class Page(BaseModel):
+    """Base of every schema: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Document(Page):
+    """Base of every document: its kind, the path it was read from and the hash of its bytes."""
+
+    KIND: ClassVar[str]
+    kind: str
+    path: Path
+    digest: str
+
+    @classmethod
+    def load(cls, name: str | Path) -> Self:
+        """The document of this kind with a library name, or at a path; InputError names file and key of what is wrong."""
+        return reader.load(cls, cls.KIND, name)
+
+
+class Parameter(Page):
+    """A parameter as a document gives it.
+
+    Exactly one of `value`, `probability` (a 0/1 draw) or `formula` (of other parameters and covariates); at most one of `cv`
+    (log-normal, log SD = sqrt(log(1 + cv²))), `log_sd` (one number, or [below, above] for a two-piece log-normal whose median
+    is `value`), `logit_sd` and `sd`. `covariates` multiplies the typical value; `range` truncates the random effect;
+    `uncertainty` is the range of typical values that science leaves open.
+    """
+
+    value: float | None = None
+    probability: float | None = None
+    formula: Formula | None = None
+    unit: Unit = "1"
+    cv: float | None = None
+    log_sd: float | tuple[float, float] | None = None
+    logit_sd: float | None = None
+    sd: float | None = None
+    covariates: Formula | None = None
+    range: tuple[float, float] | None = None
+    uncertainty: tuple[float, float] | None = None
+    source: str
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Parameter:
+        given = [key for key in ("value", "probability", "formula") if getattr(self, key) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise InputError("", found, "exactly one of value, probability, formula", "Keep one.")
+        spread = [key for key in ("cv", "log_sd", "logit_sd", "sd") if getattr(self, key) is not None]
+        if len(spread) > 1 or (spread and self.value is None):
+            raise InputError("", " and ".join(spread), "one of cv, log_sd, logit_sd, sd beside a value", "Keep one.")
+        if self.probability is not None and not 0 <= self.probability <= 1:
+            raise InputError("probability", repr(self.probability), "a number from 0 to 1", "Correct it.")
+        if any(s is not None and np.any(np.less(s, 0)) for s in (self.cv, self.log_sd, self.logit_sd, self.sd)):
+            raise InputError(spread[0], "a negative spread", "a number of at least 0", "Correct it.")
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise InputError("range", repr(list(self.range)), "[low, high] with low < high", "Correct it.")
+        if not self.source.strip():
+            raise InputError("source", "an empty text", 'a study key and locator, or "assumed: reason"', "Add it.")
+        return self
+
+    @property
+    def typical(self) -> float:
+        """The typical value, or the probability; 0 for a formula, which has none of its own."""
+        return self.value if self.value is not None else self.probability or 0.0
+
+    @property
+    def assumed(self) -> bool:
+        """True when the number is not from data."""
+        return self.source.startswith("assumed")
+
+    @property
+    def varies(self) -> bool:
+        """True when the parameter differs between people by a random effect."""
+        return any(s is not None for s in (self.cv, self.log_sd, self.logit_sd, self.sd, self.probability))
+
+    def individual(self, z: np.ndarray) -> np.ndarray:
+        """The parameter of people whose random effects are the standard normals `z` (subject,), covariates apart."""
+        from scipy.special import ndtr, ndtri
+
+        if self.probability is not None:
+            return (ndtr(z) < self.probability).astype(np.float64)
+        if self.range is not None:
+            low, high = ndtr(self._effect(self.range[0])), ndtr(self._effect(self.range[1]))
+            z = ndtri(low + ndtr(z) * (high - low))
+        return self._transform(z)
+
+    def _transform(self, z: np.ndarray) -> np.ndarray:
+        assert self.value is not None
+        if self.cv is not None:
+            return self.value * np.exp(np.sqrt(np.log1p(self.cv**2)) * z)
+        if self.log_sd is not None:
+            below, above = self.log_sd if isinstance(self.log_sd, tuple) else (self.log_sd, self.log_sd)
+            return self.value * np.exp(np.where(z < 0, below, above) * z)
+        if self.logit_sd is not None:
+            return 1 / (1 + np.exp(-(np.log(self.value / (1 - self.value)) + self.logit_sd * z)))
+        return self.value + (self.sd or 0.0) * z
+
+    def _effect(self, x: float) -> Any:
+        """The random effect z at which the parameter equals x (the inverse of `_transform`)."""
+        assert self.value is not None
+        if self.cv is not None:
+            return (
+                _log_ratio(x, self.value) / np.sqrt(np.log1p(self.cv**2))
+                if self.cv
+                else np.inf * np.sign(x - self.value)
+            )
+        if self.log_sd is not None:
+            below, above = self.log_sd if isinstance(self.log_sd, tuple) else (self.log_sd, self.log_sd)
+            ratio = _log_ratio(x, self.value)
+            return ratio / (below if ratio < 0 else above)
+        if self.logit_sd is not None:
+            return (_logit(x) - _logit(self.value)) / self.logit_sd
+        return (x - self.value) / self.sd if self.sd else np.inf * np.sign(x - self.value)
+
+
+def _log_ratio(x: float, value: float) -> float:
+    return np.log(x / value) if x > 0 else -np.inf
+
+
+def _logit(p: float) -> float:
+    return -np.inf if p <= 0 else np.inf if p >= 1 else float(np.log(p / (1 - p)))

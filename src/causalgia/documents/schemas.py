@@ -1,0 +1,151 @@
+"""The documents that a person writes, but for the protocol: parameters, drug, condition, instrument."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from causalgia.documents.errors import InputError
+from causalgia.documents.parameters import Document, Formula, Page, Parameter, Unit
+
+Values = dict[str, Parameter]
+
+
+class Parameters(Document):
+    """Numbers of a model that all conditions share."""
+
+    KIND = "parameters"
+    model: str
+    values: Values
+
+
+class Route(Page):
+    """How a dose enters: the model state it goes into and, for an infusion, how long it runs."""
+
+    into: str
+    duration: Parameter
+
+
+class AdverseEvent(Page):
+    """How often an adverse event happens in one course, on the drug and on placebo."""
+
+    term: str
+    drug: Parameter
+    control: Parameter
+    serious: bool = False
+    at_dose: bool = False
+
+
+class Contraindication(Page):
+    """A reason not to give the drug, from its label."""
+
+    term: str
+    level: Literal["contraindication", "warning"]
+    source: str
+
+
+class Drug(Document):
+    """A drug: pharmacokinetics, binding, antibodies against it, routes, harms."""
+
+    KIND = "drug"
+    name: str
+    title: str
+    class_: str = Field(alias="class")
+    molar_mass: Parameter
+    pharmacokinetics: Values
+    binding: Values = {}
+    antibodies: Values = {}
+    routes: dict[str, Route]
+    adverse_events: list[AdverseEvent] = []
+    contraindications: list[Contraindication] = []
+    correlations: Values = {}
+
+    @property
+    def values(self) -> Values:
+        """Every parameter that the model takes from the drug."""
+        return {"M": self.molar_mass, **self.pharmacokinetics, **self.binding, **self.antibodies}
+
+
+class History(Page):
+    """From the injury to enrolment: how long the site settles before, when people come, and who meets the criteria."""
+
+    settle: Parameter
+    entry: Parameter
+    criteria: Formula
+    criteria_source: str
+
+
+class World(Page):
+    """One structural alternative: what it says, its prior weight and the parameters that differ in it."""
+
+    title: str
+    weight: PositiveFloat = 1.0
+    values: Values = {}
+
+
+class Published(Page):
+    """A published summary that virtual patients are compared with."""
+
+    measure: str
+    side: str
+    median: float
+    quartiles: tuple[float, float]
+    unit: Unit
+    n: int
+    source: str
+
+
+class Condition(Document):
+    """A disease: covariates and parameters of its patients, their history to enrolment, and the structural worlds."""
+
+    KIND = "condition"
+    name: str
+    title: str
+    model: str
+    covariates: Values
+    values: Values
+    correlations: Values = {}
+    history: History
+    worlds: dict[str, World]
+    published: list[Published] = []
+
+
+class Instrument(Document):
+    """What a clinic reads: a formula of model outputs for each side, seen with error.
+
+    On a log scale the errors are SDs of the natural logarithm; on a linear scale they are in `unit`. `reads` says how much of
+    drug-bound target the assay counts (0 free, 1 total). Readings below `lloq` are reported as below it; `range` clips and
+    `step` rounds.
+    """
+
+    KIND = "instrument"
+    name: str
+    paramcd: str
+    title: str
+    unit: Unit
+    specimen: str = ""
+    scale: Literal["log", "linear"]
+    signal: dict[str, Formula]
+    bound: dict[str, Formula] = {}
+    reads: Parameter | None = None
+    day_error: Parameter
+    replicate_error: Parameter | None = None
+    lloq: Parameter | None = None
+    range: tuple[float, float] | None = None
+    step: PositiveFloat | None = None
+    recovery: bool = False
+    better: Literal["lower", "higher"] = "lower"
+    wounds: int = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Instrument:
+        if set(self.bound) - set(self.signal):
+            raise InputError(
+                "bound", str(sorted(self.bound)), f"sides of signal: {sorted(self.signal)}", "Correct the side."
+            )
+        if bool(self.bound) != (self.reads is not None):
+            raise InputError("reads", "one of bound and reads without the other", "both or neither", "Add the other.")
+        if self.lloq is not None and self.scale != "log":
+            raise InputError("lloq", "a limit on a linear scale", "a limit only where scale is log", "Remove it.")
+        return self

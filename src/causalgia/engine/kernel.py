@@ -1,0 +1,73 @@
+"""A compiled model: from the cache, or generated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalgia.engine.cache import kernel_key, read_kernel, write_kernel
+from causalgia.engine.native import fingerprint, load_object
+from causalgia.models.model import load_model, read_source
+
+if TYPE_CHECKING:
+    from causalgia.models.model import Model
+
+LANES = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Native code of one model; `outputs` are the states, then the assigned variables."""
+
+    name: str
+    states: tuple[str, ...]
+    parameters: tuple[str, ...]
+    outputs: tuple[str, ...]
+    units: dict[str, str]
+    meanings: dict[str, str]
+    values: dict[str, float]
+    lanes: int
+    slots: int
+    run: Callable[..., None] = field(repr=False, compare=False)
+    _engine: object = field(repr=False, compare=False)
+
+
+def load_kernel(source: Path | str, *, lanes: int = 8) -> Kernel:
+    """The kernel of a model file or text (see `load_model`), from the cache or compiled and cached.
+
+    `lanes` subjects are solved side by side; their number changes the speed and not the results.
+    Errors: `InputError` from `load_model`; `ValueError` for a number of lanes that is not in `LANES`.
+    """
+    if lanes not in LANES:
+        raise ValueError(f"lanes is {lanes}; expected one of {LANES}")
+    where, text = read_source(source)
+    key = kernel_key(f"{Path(where).stem}\0{text}", lanes, fingerprint())
+    cached = read_kernel(key)
+    if cached is None:
+        code, page = _compile(load_model(source), lanes)
+        write_kernel(key, code, page)
+    else:
+        code, page = cached
+    run, engine = load_object(code)
+    names = {kind: tuple(page[kind]) for kind in ("states", "parameters", "outputs")}
+    return Kernel(**{**page, **names}, run=run, _engine=engine)
+
+
+def _compile(model: Model, lanes: int) -> tuple[bytes, dict[str, Any]]:
+    from causalgia.engine.generate import generate_kernel  # SymPy starts only here
+
+    code, layout = generate_kernel(model, lanes)
+    page = {
+        "name": model.name,
+        "states": model.states,
+        "parameters": model.parameters,
+        "outputs": model.outputs,
+        "units": dict(model.units),
+        "meanings": dict(model.meanings),
+        "values": dict(model.values),
+        "lanes": lanes,
+        "slots": layout.slots,
+    }
+    return code, page

@@ -1,0 +1,1 @@
+"""Measurement: what a clinic reads of a virtual patient, with error and limits."""

@@ -1,0 +1,181 @@
+"""Virtual patients: people are injured, live their natural history, and are enrolled if they meet the criteria."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from causalgia import __version__
+from causalgia.documents import Condition, InputError, Parameters, expressions
+from causalgia.documents.parameters import Parameter
+from causalgia.documents.reader import LIBRARY
+from causalgia.documents.units import factor, model_unit
+from causalgia.engine import Events, Kernel, load_kernel, solve
+from causalgia.population.draw import draw
+
+Progress = Callable[[int], None]
+
+# What a parameter of an absent drug is: its amounts are zero, so it multiplies zeros, and any finite number will do.
+ABSENT = 1.0
+RTOL = 1e-5
+
+
+def increments(progress: Progress | None) -> Progress | None:
+    """A callback that is told how many are done in all, from one that is told how many more."""
+    if progress is None:
+        return None
+    last = 0
+
+    def tell(done: int) -> None:
+        nonlocal last
+        progress(done - last)
+        last = done
+
+    return tell
+
+
+@dataclass(frozen=True)
+class Population:
+    """A condition's people: its documents and the model's kernel."""
+
+    condition: Condition
+    shared: Parameters
+    kernel: Kernel
+
+    @classmethod
+    def load(cls, name: str | Path) -> Population:
+        """The population of a condition, from the library or a path."""
+        condition = Condition.load(name)
+        shared = Parameters.load(condition.model)
+        return cls(condition, shared, load_kernel(LIBRARY / "models" / f"{condition.model}.ant"))
+
+    @property
+    def entries(self) -> dict[str, Parameter]:
+        """Parameters of every world, before a world's own values."""
+        return {**self.shared.values, **self.condition.values}
+
+    def sample(self, subjects: int, *, seed: int, progress: Progress | None = None) -> xr.Dataset:
+        """`subjects` enrolled virtual patients in every structural world.
+
+        People are numbered in the order of their injury. In each world the first `subjects` who meet the criteria at entry are
+        enrolled, so the same person, with the same random effects, stands in all worlds that enrol them.
+
+        Returns a Dataset with `parameter` (world, subject, symbol) and `state` (world, subject, compartment) at screening, `id` (world,
+        subject), covariates and `duration` (world, subject) in days, `recovery`, `PEF`, `PHA` (world, subject), and `injured` (world):
+        how many were looked at.
+        """
+        people = int(subjects * 1.25) + 64
+        while True:
+            histories = {world: self._history(world, people, seed, progress) for world in self.condition.worlds}
+            enrolled = {world: np.flatnonzero(history.meets) for world, history in histories.items()}
+            fewest = min(len(ids) for ids in enrolled.values())
+            if fewest >= subjects:
+                break
+            if fewest < people / 1000:
+                raise InputError(
+                    f"{self.condition.path}, key history.criteria",
+                    f"{fewest} of {people} people who meet them",
+                    "at least 1 in 1000",
+                    "Relax them.",
+                )
+            people = int(people * subjects / fewest * 1.03) + 64
+        return self._patients(histories, {world: ids[:subjects] for world, ids in enrolled.items()}, seed)
+
+    def draw(self, world: str, people: int, seed: int) -> dict[str, np.ndarray]:
+        """Covariates and individual parameters of one world, (person,), in the documents' units."""
+        covariates = draw(self.condition.covariates, seed, people, {}, {})
+        entries = {**self.entries, **self.condition.worlds[world].values}
+        return covariates | draw(entries, seed, people, covariates, self.condition.correlations)
+
+    def matrix(self, values: Mapping[str, np.ndarray], entries: Mapping[str, Parameter], people: int) -> np.ndarray:
+        """Model parameters (person, symbol) in the model's units; a symbol without a value is an absent drug's."""
+        columns = np.full((people, len(self.kernel.parameters)), ABSENT)
+        for j, symbol in enumerate(self.kernel.parameters):
+            if symbol in values:
+                columns[:, j] = values[symbol] * self._factor(symbol, entries[symbol])
+        return columns
+
+    def _factor(self, symbol: str, entry: Parameter) -> float:
+        try:
+            return factor(entry.unit, model_unit(self.kernel.units[symbol]))
+        except InputError as error:
+            raise InputError(f"parameter {symbol}, unit", error.found, error.expected, error.remedy) from None
+
+    def _history(self, world: str, people: int, seed: int, progress: Progress | None) -> History:
+        """From rest through the injury to entry, for the first `people` people in one world."""
+        values = self.draw(world, people, seed)
+        entries = {**self.entries, **self.condition.worlds[world].values}
+        history = self.condition.history
+        entry = draw({"entry": history.entry}, seed, people, values, {})["entry"] * factor(history.entry.unit, "day")
+        settle = history.settle.typical * factor(history.settle.unit, "day")
+        parameters = self.matrix(values, entries, people)
+        injury = Events(
+            time=np.zeros((people, 1)), state=("S",), amount=values["S_injury"][:, None], duration=np.zeros((people, 1))
+        )
+        solution = solve(
+            self.kernel,
+            parameters,
+            entry[:, None],
+            start=-settle,
+            events=injury,
+            rtol=RTOL,
+            progress=increments(progress),
+        )
+        readings = {name: solution.values[:, 0, j] for j, name in enumerate(self.kernel.outputs)}
+        meets = np.asarray(expressions.evaluate(history.criteria, {**readings, **values, "duration": entry}), bool)
+        return History(
+            values, parameters, solution.final, entry, meets & (solution.status == 0), int((solution.status != 0).sum())
+        )
+
+    def _patients(self, histories: dict[str, History], ids: dict[str, np.ndarray], seed: int) -> xr.Dataset:
+        worlds = list(histories)
+        titles = [self.condition.worlds[world].title for world in worlds]
+        prior = [self.condition.worlds[world].weight for world in worlds]
+
+        def gather(pick: Callable[[History], np.ndarray]) -> np.ndarray:
+            return np.stack([pick(histories[world])[ids[world]] for world in worlds])
+
+        names = [*self.condition.covariates, "recovery", "PEF", "PHA"]
+        data = {name: (("world", "subject"), gather(lambda h, name=name: h.values[name])) for name in names}
+        data |= {
+            "id": (("world", "subject"), np.stack([ids[world] for world in worlds])),
+            "duration": (("world", "subject"), gather(lambda h: h.entry)),
+            "parameter": (("world", "subject", "symbol"), gather(lambda h: h.parameters)),
+            "state": (("world", "subject", "compartment"), gather(lambda h: h.state)),
+            "injured": (("world",), np.array([ids[world][-1] + 1 for world in worlds])),
+            "failed": (("world",), np.array([histories[world].failed for world in worlds])),
+        }
+        return xr.Dataset(
+            data,
+            coords={
+                "world": worlds,
+                "title": ("world", titles),
+                "prior": ("world", prior),
+                "symbol": list(self.kernel.parameters),
+                "compartment": list(self.kernel.states),
+            },
+            attrs={
+                "condition": self.condition.name,
+                "condition_path": str(self.condition.path),
+                "digest": self.condition.digest,
+                "shared_digest": self.shared.digest,
+                "seed": seed,
+                "version": __version__,
+            },
+        )
+
+
+@dataclass(frozen=True)
+class History:
+    """One world's people at entry."""
+
+    values: dict[str, np.ndarray]
+    parameters: np.ndarray
+    state: np.ndarray
+    entry: np.ndarray
+    meets: np.ndarray
+    failed: int

@@ -1,0 +1,92 @@
+"""The worlds of every decision: the structural ones as simulated, and three controls on their weighted mixture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from causalgia.documents import streams
+
+SYMPTOMS = ("NRS", "dTemp", "Oed", "Motor")
+
+# name: what holds in it. Every control is built on the mixture, by copying rows: no parameter is touched.
+CONTROLS = {
+    "null": "the drug does nothing",
+    "no mediation": "the drug lowers TNF, and symptoms do not follow",
+    "bypass": "the drug relieves everybody alike, whatever their TNF",
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """One world over the pool: person p of the pool is row `row[p]` of structural world `source[p]`, or absent (row -1).
+
+    Treatment is regimen 1 and control regimen 0 of whatever this returns.
+    """
+
+    name: str
+    title: str
+    outcomes: xr.Dataset
+    control: str
+    source: np.ndarray
+    row: np.ndarray
+
+    @property
+    def present(self) -> np.ndarray:
+        """Who is enrolled in this world, (person,)."""
+        return self.row >= 0
+
+    @property
+    def structural(self) -> bool:
+        """True for the alternatives of the biology, False for the controls."""
+        return self.name not in CONTROLS
+
+    def person(self, name: str) -> np.ndarray:
+        """A covariate or individual parameter of each person, (person,); NaN where absent."""
+        return self._mask(self.outcomes[name].values[self.source, self.row])
+
+    def output(self, name: str, week: float) -> np.ndarray:
+        """A model output at a week, (regimen, person): control first, then treatment; NaN where absent."""
+        at = int(np.flatnonzero(self.outcomes["time"].values == week)[0])
+        values = self.outcomes[name].values
+        regimens = list(self.outcomes["regimen"].values)
+        control = regimens.index(self.control)
+        rows = self._mask(values[self.source, control, self.row, at])
+        treated = self._mask(values[self.source, 1 - control, self.row, at])
+        if self.name == "null" or (self.name == "no mediation" and name in SYMPTOMS):
+            treated = rows
+        elif self.name == "bypass" and name in SYMPTOMS:
+            treated = rows + np.nanmean(treated - rows)
+        return np.stack([rows, treated])
+
+    def _mask(self, values: np.ndarray) -> np.ndarray:
+        return np.where(self.present, values, np.nan)
+
+
+def worlds(outcomes: xr.Dataset, control: str) -> dict[str, World]:
+    """All six worlds over one pool: everybody who is enrolled in any structural world, in the order of injury."""
+    ids = outcomes["id"].values
+    failed = (outcomes["status"].values != 0).any(axis=1)
+    pool = np.unique(ids)
+    rows = np.full((len(ids), len(pool)), -1)
+    for w, world_ids in enumerate(ids):
+        kept = ~failed[w]
+        rows[w, np.searchsorted(pool, world_ids[kept])] = np.flatnonzero(kept)
+    result = {}
+    for w, name in enumerate(outcomes["world"].values):
+        source = np.full(len(pool), w)
+        result[str(name)] = World(str(name), str(outcomes["title"].values[w]), outcomes, control, source, rows[w])
+    source = _mixture(outcomes, pool)
+    row = rows[source, np.arange(len(pool))]
+    for name, title in CONTROLS.items():
+        result[name] = World(name, title, outcomes, control, source, row)
+    return result
+
+
+def _mixture(outcomes: xr.Dataset, pool: np.ndarray) -> np.ndarray:
+    """The structural world of each person, drawn once by prior weight from a stream of the person's number."""
+    weights = np.cumsum(outcomes["prior"].values / outcomes["prior"].values.sum())
+    draws = streams.uniforms(int(outcomes.attrs["seed"]), "mixture", size=int(pool[-1]) + 1)[pool]
+    return np.searchsorted(weights[:-1], draws)

@@ -1,0 +1,287 @@
+"""Everything that a report shows, as plain numbers: the content of results.json."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import polars as pl
+import xarray as xr
+
+from causalgia import __version__
+from causalgia.analysis.answers import Answer
+from causalgia.design.batch import CHARACTERISTICS, wounds_per_subject
+from causalgia.design.gate import GATE
+from causalgia.documents import Condition, Drug, Instrument, Parameters, Protocol, streams
+from causalgia.documents.parameters import Parameter
+from causalgia.measurement.readings import Noise, read, visit_value
+from causalgia.population.worlds import World, worlds
+from causalgia.report.verdict import verdict
+from causalgia.trial.visits import latent
+
+Tables = dict[str, pl.DataFrame]
+Json = dict[str, Any]
+BATCHES = 20
+BANDS = (10, 25, 50, 75, 90)
+TRAJECTORIES = {"Cp": "mg/L", "TNF": "pg/mL", "total": "pg/mL", "NRS": "score"}
+
+
+def results(
+    protocol: Protocol, outcomes: xr.Dataset, trial: Tables, answers: dict[str, Answer], characteristics: xr.Dataset
+) -> Json:
+    """All numbers of a run, ready for JSON: no clock times, no paths of this machine, NaN as null."""
+    every = worlds(outcomes, protocol.control)
+    structural = {name: world for name, world in every.items() if world.structural}
+    table = {
+        "causalgia": __version__,
+        "protocol": _protocol(protocol),
+        "seed": {"population": int(outcomes.attrs["seed"]), "evaluation": int(characteristics.attrs["seed"])},
+        "documents": documents(protocol),
+        "assumed": assumed(protocol),
+        "worlds": [{"name": w.name, "title": w.title, "structural": w.structural} for w in every.values()],
+        "population": {name: _population(protocol, world) for name, world in structural.items()},
+        "trajectories": {name: _trajectories(protocol, world) for name, world in structural.items()},
+        "trial": {"flow": _flow(protocol, trial), "answers": {key: asdict(answer) for key, answer in answers.items()}},
+        "evaluation": evaluation(characteristics),
+        "harm": _harm(protocol),
+    }
+    table["verdict"] = verdict(protocol, table)
+    return clean(table)
+
+
+def _protocol(protocol: Protocol) -> Json:
+    arms = {
+        name: "control"
+        if arm.drug is None
+        else f"{arm.drug} {arm.route}, {arm.dose} at {arm.unit}s {', '.join(f'{t:g}' for t in arm.at)}"
+        for name, arm in protocol.arms.items()
+    }
+    endpoints = {
+        name: {
+            "title": Instrument.load(endpoint.measure).title,
+            "unit": Instrument.load(endpoint.measure).unit,
+            "side": endpoint.side,
+            "week": endpoint.at,
+        }
+        for name, endpoint in (("lowered", protocol.endpoints.lowered), ("relieved", protocol.endpoints.relieved))
+    }
+    return {
+        "name": protocol.name,
+        "title": protocol.title,
+        "question": protocol.question,
+        "arms": arms,
+        "gate": protocol.gate.rule if protocol.gate else None,
+        "low_share": protocol.gate.low_stratum.share if protocol.gate and protocol.gate.low_stratum else None,
+        "endpoints": endpoints,
+        "relevant": protocol.endpoints.relevant.value,
+        "alpha": protocol.evaluation.alpha,
+        "sizes": list(protocol.evaluation.sizes),
+        "replicates": protocol.evaluation.replicates,
+        "subjects": protocol.population.subjects,
+        "wounds_per_subject": wounds_per_subject(protocol),
+        "follow_up": protocol.follow_up,
+        "assumptions": list(protocol.assumptions),
+        "published": [row.model_dump() for row in protocol.published],
+    }
+
+
+def documents(protocol: Protocol) -> list[Json]:
+    """Kind, name and SHA-256 of every document behind the numbers."""
+    condition = Condition.load(protocol.population.condition)
+    shared = Parameters.load(condition.model)
+    used = [
+        ("protocol", protocol.name, protocol),
+        ("condition", condition.name, condition),
+        ("parameters", condition.model, shared),
+    ]
+    drugs = [arm.drug for arm in protocol.arms.values() if arm.drug is not None]
+    used += [("drug", name, Drug.load(name)) for name in drugs]
+    used += [("instrument", name, Instrument.load(name)) for name in protocol.schedule]
+    return [{"kind": kind, "name": name, "sha256": document.digest} for kind, name, document in used]
+
+
+def assumed(protocol: Protocol) -> list[Json]:
+    """Every number without data behind it: where it stands, its value, the range left open, and why it was chosen."""
+    condition = Condition.load(protocol.population.condition)
+    groups: dict[str, dict[str, Parameter]] = {
+        "protocol": {
+            "screened per month": protocol.conduct.screened_per_month,
+            "dropout": protocol.conduct.dropout,
+            "relevant difference": protocol.endpoints.relevant,
+        },
+        condition.model: Parameters.load(condition.model).values,
+        condition.name: {**condition.covariates, **condition.values, "entry": condition.history.entry},
+    }
+    for world, page in condition.worlds.items():
+        groups[f"world {world}"] = page.values
+    for arm in protocol.arms.values():
+        if arm.drug is not None:
+            groups[arm.drug] = Drug.load(arm.drug).values
+    for name in protocol.schedule:
+        instrument = Instrument.load(name)
+        errors = {"day error": instrument.day_error, "replicate error": instrument.replicate_error}
+        rest = {"limit of quantification": instrument.lloq, "share of bound read": instrument.reads}
+        groups[name] = {key: entry for key, entry in {**errors, **rest}.items() if entry is not None}
+    rows = []
+    for where, entries in groups.items():
+        for name, entry in entries.items():
+            if entry.assumed:
+                value = (
+                    entry.value
+                    if entry.value is not None
+                    else entry.probability
+                    if entry.probability is not None
+                    else entry.formula
+                )
+                unit = "" if entry.unit == "1" else entry.unit
+                why = entry.source.removeprefix("assumed").lstrip(": ")
+                rows.append(
+                    {"where": where, "name": name, "value": value, "unit": unit, "range": entry.uncertainty, "why": why}
+                )
+    return rows
+
+
+def _population(protocol: Protocol, world: World) -> Json:
+    """Virtual patients at enrolment beside the published summaries, in one world."""
+    condition = Condition.load(protocol.population.condition)
+    people = np.flatnonzero(world.present)
+    week = protocol.first_visit
+    rows = []
+    for row in condition.published:
+        instrument = Instrument.load(row.measure)
+        potential = latent(world, instrument, row.side, week)[0][people]
+        seed = int(world.outcomes.attrs["seed"])
+        noise = Noise(
+            *(
+                streams.normals(seed, "shown", row.measure, row.side, part, size=len(people))
+                for part in ("day", "replicate")
+            )
+        )
+        seen = visit_value(instrument, read(instrument, potential, Noise(noise.day, noise.replicate[None]))).value
+        simulated = [_with_error(np.exp(part), percent) for part in [seen] for percent in (25, 50, 75)]
+        rows.append(row.model_dump() | {"simulated": simulated, "title": instrument.title})
+    symptoms = {}
+    for name in ("NRS", "dTemp", "Oed", "Motor"):
+        value = world.output(name, week)[0][people]
+        symptoms[name] = {"mean": float(value.mean()), "sd": float(value.std(ddof=1))}
+    tnf = latent(world, Instrument.load(protocol.endpoints.lowered.measure), protocol.endpoints.lowered.side, week)[0][
+        people
+    ]
+    structural = list(world.outcomes["world"].values).index(world.name)
+    injured = int(world.outcomes["injured"].values[structural])
+    return {
+        "enrolled": len(people),
+        "injured": injured,
+        "enrolled_share": world.outcomes.sizes["subject"] / injured,
+        "failed": int((world.outcomes["status"].values[structural] != 0).any(axis=0).sum()),
+        "published": rows,
+        "symptoms": symptoms,
+        "rho_tnf_nrs": _spearman(tnf, world.output("NRS", week)[0][people]),
+        "duration": [float(q) for q in np.percentile(world.person("duration")[people], (25, 50, 75))],
+    }
+
+
+def _with_error(values: np.ndarray, percent: float) -> Json:
+    """A percentile with its standard error over 20 disjoint batches."""
+    parts = [np.percentile(part, percent) for part in np.array_split(values, BATCHES)]
+    return {
+        "percent": percent,
+        "value": float(np.percentile(values, percent)),
+        "se": float(np.std(parts, ddof=1) / np.sqrt(BATCHES)),
+    }
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> Json:
+    def rho(x: np.ndarray, y: np.ndarray) -> float:
+        return float(np.corrcoef(np.argsort(np.argsort(x)), np.argsort(np.argsort(y)))[0, 1])
+
+    parts = [rho(x, y) for x, y in zip(np.array_split(a, BATCHES), np.array_split(b, BATCHES), strict=True)]
+    return {"value": rho(a, b), "se": float(np.std(parts, ddof=1) / np.sqrt(BATCHES))}
+
+
+def _trajectories(protocol: Protocol, world: World) -> Json:
+    """Percentiles of potential outcomes over time, for both arms."""
+    people = np.flatnonzero(world.present)
+    weeks = [float(week) for week in world.outcomes["time"].values]
+    table: Json = {"weeks": weeks, "percentiles": list(BANDS), "units": TRAJECTORIES}
+    for name in TRAJECTORIES:
+        bands = []
+        for week in weeks:
+            value = (
+                world.output("TNF", week) + world.output("bound", week) if name == "total" else world.output(name, week)
+            )
+            bands.append(np.percentile(value[:, people], BANDS, axis=1))
+        stacked = np.stack(bands)  # (week, percentile, regimen)
+        table[name] = {protocol.control: stacked[:, :, 0].tolist(), protocol.treatment: stacked[:, :, 1].tolist()}
+    return table
+
+
+def _flow(protocol: Protocol, trial: Tables) -> Json:
+    adsl = trial["adsl"]
+    randomised = adsl.filter(pl.col("ITTFL") == "Y")
+    arms = {}
+    for arm in protocol.arms:
+        members = randomised.filter(pl.col("ARM") == arm)
+        arms[arm] = {"randomised": len(members), "completed": int((members["EOSSTT"] == "COMPLETED").sum())}
+    low = int((randomised["GATEFL"] == "N").sum())
+    return {
+        "screened": len(adsl),
+        "gated_out": len(adsl) - len(randomised),
+        "randomised": len(randomised),
+        "low": low,
+        "arms": arms,
+        "days": int(adsl["SCRNDAY"].max() or 0),
+    }
+
+
+def evaluation(characteristics: xr.Dataset) -> Json:
+    """Characteristics and gate figures by world, each value with its standard error."""
+
+    def cell(name: str, world: int, size: int | None) -> Json:
+        at = (world,) if size is None else (world, size)
+        return {"value": float(characteristics[name].values[at]), "se": float(characteristics[f"{name}_se"].values[at])}
+
+    table: Json = {"replicates": int(characteristics.attrs["replicates"]), "worlds": {}}
+    table["meaning"] = {**CHARACTERISTICS, **GATE}
+    for w, world in enumerate(characteristics["world"].values):
+        sizes = {
+            str(size): {name: cell(name, w, s) for name in CHARACTERISTICS}
+            for s, size in enumerate(characteristics["size"].values)
+        }
+        gate = {name: cell(name, w, None) for name in GATE if name in characteristics}
+        table["worlds"][str(world)] = {"sizes": sizes, "gate": gate}
+    return table
+
+
+def _harm(protocol: Protocol) -> Json:
+    drug = Drug.load(protocol.arms[protocol.treatment].drug or "")
+    return {
+        "events": [
+            {
+                "term": event.term,
+                "serious": event.serious,
+                "drug": event.drug.typical,
+                "control": event.control.typical,
+                "source_drug": event.drug.source,
+                "source_control": event.control.source,
+            }
+            for event in drug.adverse_events
+        ],
+        "contraindications": [row.model_dump() for row in drug.contraindications],
+    }
+
+
+def clean(value: Any) -> Any:
+    """The same structure with plain Python numbers and None for what is not a finite number."""
+    if isinstance(value, dict):
+        return {str(key): clean(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(part) for part in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value

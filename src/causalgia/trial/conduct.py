@@ -1,0 +1,105 @@
+"""One trial, revealed from the potential outcomes of its pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import xarray as xr
+
+from causalgia.documents import Drug, InputError, Instrument, Protocol, streams
+from causalgia.population.worlds import World, worlds
+from causalgia.trial import tables
+from causalgia.trial.recruit import Recruited, Screening, gate_value, recruit, screen
+from causalgia.trial.visits import latent, leaving_week
+
+Tables = dict[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial before it is written down; arrays have one replicate in front."""
+
+    protocol: Protocol
+    world: World
+    drug: Drug
+    seed: int
+    screening: Screening
+    passes: np.ndarray
+    recruited: Recruited
+
+    @cached_property
+    def left(self) -> np.ndarray:
+        """When each subject leaves, weeks after randomisation (slot,)."""
+        return leaving_week(self.protocol, self.recruited, self.screening)[0]
+
+    @cached_property
+    def last_screened(self) -> int:
+        """The place of the last person screened: the trial stops when it is full."""
+        return int(self.recruited.place[0, -1])
+
+    @cached_property
+    def events(self) -> list[tables.Event]:
+        """Adverse events: at most one of each term a subject, at the drug's or the control's rate, on a day after a dose."""
+        dose_days = [*self.protocol.arms[self.protocol.treatment].days]
+        found = []
+        for term in self.drug.adverse_events:
+            draws = self.screening.uniform("adverse event", term.term)[0][self.recruited.place[0]]
+            when = streams.generator(self.seed, "conduct", "onset", term.term)
+            rate = np.where(self.recruited.treated[0], term.drug.typical, term.control.typical)
+            for slot in np.flatnonzero(draws < rate):
+                first = dose_days[int(when.integers(len(dose_days)))]
+                day = first if term.at_dose else first + int(when.integers(1, 28))
+                if day / 7 <= self.left[slot]:
+                    found.append(tables.Event(int(slot), term.term, int(day), term.serious))
+        return sorted(found)
+
+
+def conduct(
+    protocol: Protocol, outcomes: xr.Dataset, *, seed: int, size: int | None = None, world: str | None = None
+) -> Tables:
+    """One simulated trial as ADaM-shaped tables: adsl, adlb, adqs, adae, adex, adice, and truth.
+
+    `size` is the total randomised (by default the protocol's middle size); `world` one of `worlds(outcomes)`, by default the first structural
+    one. Raises InputError for an unknown world and where the pool cannot fill the trial.
+    """
+    every = worlds(outcomes, protocol.control)
+    name = world or next(iter(every))
+    if name not in every:
+        raise InputError("world", repr(name), f"one of {', '.join(every)}", "Correct it.")
+    trial = run(protocol, every[name], seed, size or default_size(protocol))
+    return {
+        "adsl": tables.adsl(trial),
+        "adlb": tables.measurements(trial, "log"),
+        "adqs": tables.measurements(trial, "linear"),
+        "adae": tables.adae(trial),
+        "adex": tables.adex(trial),
+        "adice": tables.adice(trial),
+        "truth": tables.truth(trial),
+    }
+
+
+def default_size(protocol: Protocol) -> int:
+    """The middle one of the protocol's sizes."""
+    sizes = protocol.evaluation.sizes
+    return sizes[len(sizes) // 2]
+
+
+def run(protocol: Protocol, world: World, seed: int, size: int) -> Trial:
+    """Screens the pool in one random order until `size` are randomised."""
+    pool = np.flatnonzero(world.present)
+    screening = screen(seed, ("conduct",), pool, 1, len(pool))
+    if protocol.gate is None:
+        passes = np.ones(screening.person.shape, bool)
+    else:
+        instrument = Instrument.load(protocol.gate.measure)
+        potential = latent(world, instrument, protocol.gate.side, protocol.gate.at)[0]
+        passes = protocol.gate.parsed.passes(gate_value(protocol, instrument, potential, screening))
+    recruited = recruit(protocol, world, screening, passes, world.person("duration"), size)
+    if recruited is None:
+        found = f"{size} randomised from {len(pool)} enrolled"
+        raise InputError(f"{protocol.path}, size", found, "a size that the pool can fill", "Simulate more subjects.")
+    drug = Drug.load(protocol.arms[protocol.treatment].drug or "")
+    return Trial(protocol, world, drug, seed, screening, passes, recruited)

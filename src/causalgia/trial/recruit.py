@@ -1,0 +1,152 @@
+"""Who is screened, who passes the gate, who is randomised to what, for many replicate trials at once.
+
+Every replicate screens people in an order of its own. Errors and times of leaving belong to a place in that order, so that worlds and sizes
+share them: trials of 40 are the first 40 randomised of trials of 60, and a world differs from another only by what happens in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from causalgia.analysis.allocation import allocation_lists, positions
+from causalgia.documents import Instrument, Protocol, streams
+from causalgia.documents.units import factor
+from causalgia.measurement.readings import Noise, read, visit_value
+from causalgia.population.worlds import World
+
+
+@dataclass(frozen=True)
+class Screening:
+    """The order in which replicates screen a pool: `person` (replicate, place), and random numbers by place."""
+
+    seed: int
+    purpose: tuple[str | int, ...]
+    person: np.ndarray
+    drawn: dict[tuple[str | int, ...], np.ndarray] = field(default_factory=dict)
+
+    def normal(self, *name: str | int) -> np.ndarray:
+        """Standard normals (replicate, place), the same for every world that asks by this name."""
+        if name not in self.drawn:
+            self.drawn[name] = self.generator(*name).standard_normal(self.person.shape[::-1]).T
+        return self.drawn[name]
+
+    def uniform(self, *name: str | int) -> np.ndarray:
+        """Uniforms (replicate, place)."""
+        return self.generator(*name).random(self.person.shape[::-1]).T
+
+    def generator(self, *name: str | int) -> np.random.Generator:
+        """The stream of one name. Arrays are drawn place by place, so that more places change none of the first."""
+        return streams.generator(self.seed, *self.purpose, *name)
+
+
+def screen(seed: int, purpose: tuple[str | int, ...], pool: np.ndarray, replicates: int, places: int) -> Screening:
+    """The first `places` of a random order of `pool` for each replicate (Fisher-Yates, place by place).
+
+    More places prolong every order and change none of its beginning.
+    """
+    generator = streams.generator(seed, *purpose, "order")
+    order = np.tile(pool.astype(np.int32), (replicates, 1))
+    rows = np.arange(replicates)
+    for k in range(min(places, len(pool) - 1)):
+        swap = generator.integers(k, len(pool), size=replicates)
+        order[rows, k], order[rows, swap] = order[rows, swap], order[rows, k]
+    return Screening(seed, purpose, np.ascontiguousarray(order[:, :places]))
+
+
+@dataclass(frozen=True)
+class Recruited:
+    """Randomised subjects of every replicate, in order of randomisation; arrays are (replicate, slot)."""
+
+    place: np.ndarray
+    person: np.ndarray
+    screened: np.ndarray
+    low: np.ndarray
+    stratum: np.ndarray
+    treated: np.ndarray
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Row numbers (replicate, 1) that gather arrays by place."""
+        return np.arange(len(self.place))[:, None]
+
+    def at(self, by_place: np.ndarray) -> np.ndarray:
+        """An array (replicate, place) at the randomised subjects' places."""
+        return by_place[self.rows, self.place]
+
+    def outcome(self, potential: np.ndarray) -> np.ndarray:
+        """The revealed one of two potential outcomes (regimen, person)."""
+        return np.where(self.treated, potential[1][self.person], potential[0][self.person])
+
+
+def gate_value(protocol: Protocol, instrument: Instrument, latent: np.ndarray, screening: Screening) -> np.ndarray:
+    """The gate's reading (replicate, place): geometric mean of the rule's replicates at the gate visit, in its unit."""
+    assert protocol.gate is not None
+    rule, gate = protocol.gate.parsed, protocol.gate
+    noise = visit_noise(screening, gate.measure, gate.side, gate.at, rule.count)
+    value = visit_value(instrument, read(instrument, latent[screening.person], noise)).value
+    return np.exp(value) * factor(instrument.unit, rule.unit)
+
+
+def visit_noise(screening: Screening, measure: str, side: str, at: float, replicates: int) -> Noise:
+    """The errors of one visit by place: the day's, and one for each replicate."""
+    day = screening.normal(measure, side, f"{at:g}", "day")
+    return Noise(day, np.stack([screening.normal(measure, side, f"{at:g}", "replicate", k) for k in range(replicates)]))
+
+
+def recruit(
+    protocol: Protocol, world: World, screening: Screening, passes: np.ndarray, durations: np.ndarray, size: int
+) -> Recruited | None:
+    """The first `size` randomised of every replicate, or None where a replicate's order runs out.
+
+    `passes` (replicate, place) says who passes the gate, `durations` (person,) days since the injury. Low subjects are taken while they
+    are at most their share of all randomised: after h high ones the cap is floor(h s / (1 - s)), and the number taken is the reflected
+    count min(l, l + min over earlier places of (cap - l)).
+    """
+    present = world.present[screening.person]
+    high = present & passes
+    taken_high = np.cumsum(high, axis=1, dtype=np.int32)
+    low = present & ~passes
+    stratum_low = protocol.gate.low_stratum if protocol.gate is not None else None
+    if stratum_low is None:
+        taken = taken_high
+    else:
+        share = stratum_low.share
+        cap = np.floor(taken_high * (share / (1 - share)) + 1e-9).astype(np.int32)
+        offered = np.cumsum(low, axis=1, dtype=np.int32)
+        taken = taken_high + offered + np.minimum(0, np.minimum.accumulate(cap - offered, axis=1))
+    if (taken[:, -1] < size).any():
+        return None
+    accepted = np.diff(taken, axis=1, prepend=0) > 0
+    place = np.nonzero(accepted & (taken <= size))[1].reshape(len(taken), size)
+    rows = np.arange(len(place))[:, None]
+    person = screening.person[rows, place]
+    screened = np.cumsum(present, axis=1, dtype=np.int32)[rows, place]
+    slot_low = low[rows, place]
+    stratum = _stratum(protocol, durations[person], slot_low)
+    treated = _allocate(protocol, screening, stratum, size)
+    return Recruited(place, person, screened, slot_low, stratum, treated)
+
+
+def _stratum(protocol: Protocol, duration: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Number of each subject's stratum: whole days above the cut count 1, low TNF counts 2."""
+    stratum = np.zeros(duration.shape, np.int8)
+    if "duration" in protocol.allocation.strata:
+        stratum += (np.floor(duration) > duration_cut(protocol)).astype(np.int8)
+    if "gate" in protocol.allocation.strata:
+        stratum += 2 * low.astype(np.int8)
+    return stratum
+
+
+def duration_cut(protocol: Protocol) -> float:
+    """The duration in days that divides the strata."""
+    cut = protocol.allocation.duration_cut
+    assert cut is not None and cut.value is not None
+    return cut.value * factor(cut.unit, "day")
+
+
+def _allocate(protocol: Protocol, screening: Screening, stratum: np.ndarray, size: int) -> np.ndarray:
+    lists = allocation_lists(protocol, screening.generator("allocation"), len(stratum), size)
+    return lists[np.arange(len(stratum))[:, None], stratum, positions(stratum)]

@@ -1,0 +1,238 @@
+"""Rows of the tables: ADaM names, long form, nothing imputed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from causalgia.documents import Instrument
+from causalgia.documents.units import factor
+from causalgia.measurement import readings
+from causalgia.measurement.readings import Readings, lloq
+from causalgia.trial.recruit import duration_cut, visit_noise
+from causalgia.trial.visits import latent, observe
+
+if TYPE_CHECKING:
+    from causalgia.documents import Instrument
+    from causalgia.trial.conduct import Trial
+
+DAYS_A_MONTH = 365.25 / 12
+SCREEN_FAILURE = "Screen Failure"
+
+
+class Event(NamedTuple):
+    """An adverse event of the subject in a slot, on a day after randomisation."""
+
+    slot: int
+    term: str
+    day: int
+    serious: bool
+
+
+def subject_ids(trial: Trial, places: np.ndarray) -> list[str]:
+    """Numbers of subjects in the order of screening."""
+    return [f"{trial.protocol.name}-{place + 1:05d}" for place in places]
+
+
+def adsl(trial: Trial) -> pl.DataFrame:
+    """One row a person screened: who they are, whether they passed, what they got, how they ended."""
+    protocol, recruited = trial.protocol, trial.recruited
+    places = np.arange(trial.last_screened + 1)
+    person = trial.screening.person[0, places]
+    slot = np.full(len(places), -1)
+    slot[recruited.place[0]] = np.arange(recruited.place.shape[1])
+    randomised = slot >= 0
+    treated = np.where(randomised, recruited.treated[0, slot], False)
+    arm = np.where(~randomised, SCREEN_FAILURE, np.where(treated, protocol.treatment, protocol.control))
+    gone = randomised & (trial.left[slot] < protocol.follow_up)
+    duration = trial.world.person("duration")[person]
+    status = np.where(~randomised, SCREEN_FAILURE.upper(), np.where(gone, "DISCONTINUED", "COMPLETED"))
+    table = {
+        "STUDYID": [protocol.name] * len(places),
+        "USUBJID": subject_ids(trial, places),
+        "ARM": arm,
+        "TRT01P": np.where(randomised, arm, ""),
+        "TRT01A": np.where(randomised, arm, ""),
+        "AGE": np.floor(trial.world.person("age")[person]).astype(np.int64),
+        "SEX": np.where(trial.world.person("female")[person] > 0, "F", "M"),
+        "WEIGHTBL": trial.world.person("weight")[person].round(1),
+        "DURDAYS": np.floor(duration).astype(np.int64),
+        "DURSTR": _duration_stratum(trial, duration),
+        "GATEFL": np.where(trial.passes[0, places], "Y", "N"),
+        "ITTFL": np.where(randomised, "Y", "N"),
+        "RANDNO": pl.Series(np.where(randomised, slot + 1, 0)).replace(0, None),
+        "SAFFL": np.where(randomised, "Y", "N"),
+        "SCRNDAY": np.floor(np.arange(len(places)) / _screened_per_day(trial)).astype(np.int64),
+        "EOSSTT": status,
+        "DCSREAS": np.where(gone, "WITHDRAWAL BY SUBJECT", ""),
+    }
+    return pl.DataFrame(table)
+
+
+def measurements(trial: Trial, scale: str) -> pl.DataFrame:
+    """Readings of every scheduled instrument of one scale: "log" makes adlb, "linear" adqs."""
+    parts = []
+    for name, row in trial.protocol.schedule.items():
+        instrument = Instrument.load(name)
+        if instrument.scale != scale:
+            continue
+        for side in row.sides:
+            for week in row.at:
+                parts.append(_visit(trial, instrument, side, week, row.replicates))
+                parts.append(_screen_failures(trial, instrument, side, week, row.replicates))
+    frames = [part for part in parts if part is not None]
+    table = (
+        pl.concat(frames) if frames else _rows(None, [], 0.0, "", Readings(np.empty((0, 0)), np.empty((0, 0), bool)))
+    )
+    return table.sort("USUBJID", "PARAMCD", "SIDE", "AVISITN", "REPNO", maintain_order=True)
+
+
+def adae(trial: Trial) -> pl.DataFrame:
+    """Adverse events."""
+    slots = [event.slot for event in trial.events]
+    return pl.DataFrame(
+        {
+            "USUBJID": subject_ids(trial, trial.recruited.place[0][slots]) if slots else [],
+            "AETERM": [event.term for event in trial.events],
+            "AESTDY": [event.day + 1 for event in trial.events],
+            "AESER": ["Y" if event.serious else "N" for event in trial.events],
+        },
+        schema={"USUBJID": pl.String, "AETERM": pl.String, "AESTDY": pl.Int64, "AESER": pl.String},
+    )
+
+
+def adex(trial: Trial) -> pl.DataFrame:
+    """Doses given to subjects who had not left; placebo infusions carry a dose of 0."""
+    arm = trial.protocol.arms[trial.protocol.treatment]
+    number, unit = arm.amount
+    weight = trial.world.person("weight")[trial.recruited.person[0]]
+    per_kg = "kg" in unit
+    dose = number * factor(unit, "mg/kg" if per_kg else "mg") * (weight if per_kg else 1.0)
+    dose = np.where(trial.recruited.treated[0], dose, 0.0).round(1)
+    ids = np.array(subject_ids(trial, trial.recruited.place[0]))
+    names = np.where(trial.recruited.treated[0], arm.drug, trial.protocol.control)
+    frames = []
+    for day in arm.days:
+        given = trial.left * 7 >= day
+        frames.append(
+            pl.DataFrame(
+                {
+                    "USUBJID": ids[given],
+                    "EXTRT": names[given],
+                    "EXDOSE": dose[given],
+                    "EXDOSU": ["mg"] * int(given.sum()),
+                    "EXROUTE": [(arm.route or "").upper()] * int(given.sum()),
+                    "EXSTDY": [int(day) + 1] * int(given.sum()),
+                }
+            )
+        )
+    return pl.concat(frames).sort("USUBJID", "EXSTDY")
+
+
+def adice(trial: Trial) -> pl.DataFrame:
+    """Intercurrent events: here, leaving the trial."""
+    gone = np.flatnonzero(trial.left < trial.protocol.follow_up)
+    return pl.DataFrame(
+        {
+            "USUBJID": subject_ids(trial, trial.recruited.place[0][gone]),
+            "ICE": ["WITHDRAWAL"] * len(gone),
+            "ICEDY": np.floor(trial.left[gone] * 7).astype(np.int64) + 1,
+        }
+    )
+
+
+def truth(trial: Trial) -> pl.DataFrame:
+    """What no real trial knows: both potential outcomes of each endpoint for each randomised subject, without error."""
+    person = trial.recruited.person[0]
+    table = {"USUBJID": subject_ids(trial, trial.recruited.place[0]), "WORLD": [trial.world.name] * len(person)}
+    for name in ("lowered", "relieved"):
+        endpoint = getattr(trial.protocol.endpoints, name)
+        potential = latent(trial.world, Instrument.load(endpoint.measure), endpoint.side, endpoint.at)
+        table[f"{name.upper()}_CONTROL"] = potential[0][person]
+        table[f"{name.upper()}_TREATED"] = potential[1][person]
+    return pl.DataFrame(table)
+
+
+def _visit(trial: Trial, instrument: Instrument, side: str, week: float, count: int) -> pl.DataFrame:
+    """Readings of randomised subjects who had not left."""
+    extra = {"adverse": np.zeros((2, 1))} if "adverse" in readings.names(instrument, side) else None
+    potential = latent(trial.world, instrument, side, week, extra)
+    seen = observe(instrument, potential, trial.recruited, trial.screening, (side, week, count))
+    value, below = seen.value[:, 0], seen.below[:, 0]
+    if extra is not None:
+        value = np.clip(
+            value + _adverse_effect(trial, instrument, side, week), *(instrument.range or (-np.inf, np.inf))
+        )
+    here = trial.left >= week
+    ids = subject_ids(trial, trial.recruited.place[0][here])
+    return _rows(instrument, ids, week, side, Readings(value[:, here], below[:, here]))
+
+
+def _adverse_effect(trial: Trial, instrument: Instrument, side: str, week: float) -> np.ndarray:
+    """What adverse events of the two weeks before a visit change in a reading, (slot,)."""
+    adverse = np.zeros(trial.recruited.place.shape[1])
+    for event in trial.events:
+        adverse[event.slot] = max(adverse[event.slot], float(0 <= week * 7 - event.day <= 14))
+    at_rest = {name: np.zeros(1) for name in readings.names(instrument, side)}
+    effect = readings.signal(instrument, side, at_rest | {"adverse": np.ones(1)}) - readings.signal(
+        instrument, side, at_rest
+    )
+    return effect * adverse
+
+
+def _screen_failures(trial: Trial, instrument: Instrument, side: str, week: float, count: int) -> pl.DataFrame | None:
+    """Screening readings of people who were not randomised: the trial's answer to "raised?" needs them."""
+    if week >= 0:
+        return None
+    places = np.setdiff1d(np.arange(trial.last_screened + 1), trial.recruited.place[0])
+    person = trial.screening.person[0, places]
+    potential = latent(trial.world, instrument, side, week)[0]
+    noise = visit_noise(trial.screening, instrument.name, side, week, count)
+    at_places = readings.Noise(noise.day[0, places], noise.replicate[:, 0, places])
+    return _rows(
+        instrument, subject_ids(trial, places), week, side, readings.read(instrument, potential[person], at_places)
+    )
+
+
+def _rows(instrument: Instrument | None, ids: list[str], week: float, side: str, seen: Readings) -> pl.DataFrame:
+    """Long rows of one visit, one a replicate and subject; a reading below the limit has no AVAL."""
+    count, people = seen.value.shape
+    limit = lloq(instrument) if instrument is not None else 0.0
+    digits = 4 if instrument is not None and instrument.scale == "log" else 3
+    value, below = np.round(seen.value.ravel(), digits), seen.below.ravel()
+    text = [f"<{limit:g}" if low else f"{number:g}" for number, low in zip(value, below, strict=True)]
+    length = count * people
+    return pl.DataFrame(
+        {
+            "USUBJID": ids * count,
+            "PARAMCD": [instrument.paramcd if instrument is not None else ""] * length,
+            "AVAL": pl.Series(np.where(below, np.nan, value)).fill_nan(None),
+            "AVALC": text,
+            "AVALU": [instrument.unit if instrument is not None else ""] * length,
+            "AVISIT": [f"Week {week:g}"] * length,
+            "AVISITN": [float(week)] * length,
+            "ADY": [int(week * 7) + (1 if week >= 0 else 0)] * length,
+            "ABLFL": ["Y" if week == 0 else ""] * length,
+            "LLOQ": [limit or None] * length,
+            "BLQFL": np.where(below, "Y", "N"),
+            "LBSPEC": [instrument.specimen if instrument is not None else ""] * length,
+            "SIDE": [side.upper()] * length,
+            "REPNO": np.repeat(np.arange(1, count + 1), people),
+            "SCRNFL": ["Y" if week < 0 else "N"] * length,
+        },
+        schema_overrides={"LLOQ": pl.Float64, "AVAL": pl.Float64},
+    )
+
+
+def _duration_stratum(trial: Trial, duration: np.ndarray) -> np.ndarray:
+    if "duration" not in trial.protocol.allocation.strata:
+        return np.full(len(duration), "all")
+    cut = duration_cut(trial.protocol)
+    return np.where(np.floor(duration) > cut, f">{cut:g} d", f"<={cut:g} d")
+
+
+def _screened_per_day(trial: Trial) -> float:
+    rate = trial.protocol.conduct.screened_per_month
+    return rate.typical / DAYS_A_MONTH

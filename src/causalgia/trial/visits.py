@@ -1,0 +1,54 @@
+"""What the clinic reads of randomised subjects at a visit, and who has left by then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from causalgia.documents import Instrument, Protocol
+from causalgia.measurement import readings
+from causalgia.measurement.readings import Noise, Readings
+from causalgia.population.worlds import World
+from causalgia.trial.recruit import Recruited, Screening, visit_noise
+
+
+def latent(
+    world: World, instrument: Instrument, side: str, week: float, extra: Mapping[str, np.ndarray] | None = None
+) -> np.ndarray:
+    """Potential outcomes (regimen, person) of a reading without error; a person's recovery belongs to the reading."""
+    value = true_signal(world, instrument, side, week, extra)
+    return value * world.person("recovery") if instrument.recovery else value
+
+
+def true_signal(
+    world: World, instrument: Instrument, side: str, week: float, extra: Mapping[str, np.ndarray] | None = None
+) -> np.ndarray:
+    """Potential outcomes (regimen, person) at the site itself, were everything recovered."""
+    extra = extra or {}
+    outputs = {name: world.output(name, week) for name in readings.names(instrument, side) - extra.keys()}
+    return readings.signal(instrument, side, {**outputs, **extra})
+
+
+def observe(
+    instrument: Instrument,
+    potential: np.ndarray,
+    recruited: Recruited,
+    screening: Screening,
+    visit: tuple[str, float, int],
+) -> Readings:
+    """Readings (blister, replicate, slot) at one visit, given as (side, week, number of blisters)."""
+    side, week, count = visit
+    noise = visit_noise(screening, instrument.name, side, week, count)
+    at_slots = Noise(recruited.at(noise.day), np.stack([recruited.at(z) for z in noise.replicate]))
+    return readings.read(instrument, recruited.outcome(potential), at_slots)
+
+
+def leaving_week(protocol: Protocol, recruited: Recruited, screening: Screening) -> np.ndarray:
+    """When each subject leaves, weeks after randomisation (replicate, slot): a constant hazard that loses the stated share by the
+    clinical endpoint."""
+    share = protocol.conduct.dropout.typical
+    if share == 0:
+        return np.full(recruited.place.shape, np.inf)
+    hazard = -np.log1p(-share) / protocol.endpoints.relieved.at
+    return recruited.at(-np.log(screening.uniform("leaving"))) / hazard
