@@ -73,7 +73,5 @@ def check_sizes(sizes: Sequence[int] | None, n: int) -> tuple[int, ...]:
     """The trial sizes asked for, None meaning all `n`; raises `InputError` outside 1..n."""
     wanted = (n,) if sizes is None else tuple(int(size) for size in sizes)
     if not wanted or min(wanted) < 1 or max(wanted) > n:
-        raise InputError(
-            "sizes", str(sizes), f"trial sizes between 1 and {n}", "Ask for fewer."
-        )
+        raise InputError("sizes", str(sizes), f"trial sizes between 1 and {n}", "Ask for fewer.")
     return wanted

@@ -14,8 +14,8 @@ from causalgia.analysis.tails import bivariate_cdf, log_cdf
 
 CHUNK = 256
 """Replicates worked on at a time, for the processor's cache."""
-FLOOR = 1e-300
-"""Probability that stands for one below the accuracy of the bivariate distribution function."""
+FLOOR = 1e-15
+"""Below this the bivariate distribution function has no correct digit: the parameters are outside the domain."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class _Pairs:
     def evaluate(self, lanes: Lanes, parameters: Array) -> tuple[Array, Array, Array]:
         """Log likelihood, gradient and information of (γ_a, θ_a, γ_b, θ_b, ζ).
 
-        h = θ_a a − γ_a, k = θ_b b − γ_b, ρ = tanh ζ with θ = 1/σ and γ = μ/σ, so that h and k are linear and only log θ adds to the curvature of the pairs' terms.
+        h = θ_a a − γ_a, k = θ_b b − γ_b, ρ = tanh ζ with θ = 1/σ and γ = μ/σ, so that h and k are linear and only log θ
+        adds to the curvature of the pairs' terms.
         """
         gamma_a, theta_a, gamma_b, theta_b, zeta = parameters
         inside = (theta_a > 0) & (theta_b > 0) & (np.abs(zeta) < 12)
@@ -139,7 +140,9 @@ def _both_below(h: Array, k: Array, zeta: Array) -> tuple[Array, list[Array], li
     """log Φ₂(h, k; tanh ζ): with P its argument, P_h = φ(h) Φ(q), P_k = φ(k) Φ(p), P_ζ = φ(h) φ(q) / cosh ζ."""
     c, s = np.cosh(zeta), np.sinh(zeta)
     q, p = c * k - s * h, c * h - s * k
-    P = np.maximum(bivariate_cdf(h, k, zeta), FLOOR)
+    P = bivariate_cdf(h, k, zeta)
+    inside = P > FLOOR
+    P = np.where(inside, P, 1.0)
     density_h, density_k, density_q, density_p = (np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi) for x in (h, k, q, p))
     joint = density_h * density_q
     first = [density_h * np.exp(log_cdf(q)[0]) / P, density_k * np.exp(log_cdf(p)[0]) / P, joint / c / P]
@@ -153,7 +156,7 @@ def _both_below(h: Array, k: Array, zeta: Array) -> tuple[Array, list[Array], li
         (2, 2): -joint / c * (q * (s * k - c * h) + s / c),
     }
     second = [[raw[min(i, j), max(i, j)] / P - first[i] * first[j] for j in range(3)] for i in range(3)]
-    return np.log(P), first, second
+    return np.where(inside, np.log(P), -np.inf), first, second
 
 
 def _fit(value: Array, below: NDArray[np.bool_], seen: NDArray[np.bool_]) -> tuple[Array, ...]:

@@ -32,10 +32,10 @@ def censored_regression(
 
     Standard errors from the observed information times √(n/(n − k)), t with n − k degrees of freedom (n subjects, k the
     rank of the design), so that without censoring the result is `ancova`. Chosen by simulation (20 000 trials, 1:1,
-    p = 2, nominal size 5 %): at n = 20, 40, 60 the size is 4.3, 4.8, 4.6 % with 30 % censored and 4.1, 4.2, 4.6 % with 60 %;
-    counting the uncensored or their information instead of n gives 2.6 and 0.4 % at n = 20. Bias is below 2 % of the
-    standard deviation of the estimate. Where a fall leaves one arm almost always below the limit (true effect −1, 60 %
-    censored in the controls), non-coverage is 11, 7, 6 % *among the trials with an estimate*, and at n = 20 half have
+    p = 2, nominal size 5 %): at n = 20, 40, 60 the size is 4.3, 4.8, 4.6 % with 30 % censored and 4.1, 4.2, 4.6 % with
+    60 %; counting the uncensored or their information instead of n gives 2.6 and 0.4 % at n = 20. Bias is below 2 % of
+    the standard deviation of the estimate. Where a fall leaves one arm almost always below the limit (true effect −1, the
+    limit at the 60 % quantile of the controls), non-coverage is 11, 7, 6 % *among the trials with an estimate*, and at n = 20 half have
     none, with bias +0.14: declare `rank_test` as the companion there.
 
     Dependent covariates are dropped as in `ancova`; a stratum that is wholly censored no longer informs the effect and
@@ -106,7 +106,19 @@ def censored_paired(
 ) -> Pairs:
     """Mean difference a − b of pairs, such as the two sides of one subject, when either may lie below its limit.
 
-    DOC
+    Bivariate normal likelihood of all four patterns: both known, one known and the other below its limit, both below.
+    a, limit_a, b, limit_b, observed (..., n) as in `censored_regression`, on the log scale for a ratio of geometric
+    means; `observed` speaks of the pair. Returns arrays (..., size). The standard error times √(n/(n − 1)) with n − 1
+    degrees of freedom, so that without censoring the result is the paired t test.
+
+    Non-coverage of the 95 % interval by simulation (10 000 samples, correlation 0.5), n = 10, 20, 40: 3.0, 3.8, 4.4 %
+    with 30 % of all values censored and 1.3, 0.4, 1.6 % with 60 %, where 55, 11 and 0.2 % have no estimate. Statuses:
+    `ALL_CENSORED`, `ARM_CENSORED` (one side), `TOO_FEW` (under three pairs with both known), `NOT_CONVERGED`.
+    Source: Lyles, Williams and Chuachoowong (2001), Biometrics 57, 1238.
+
+    >>> effect = censored_paired([2.0, 3.1, 2.7, 4.0], -9.0, [1.0, 2.5, 2.4, 2.9], -9.0)
+    >>> round(float(effect.estimate[0]), 6)
+    0.75
     """
     fit = fit_pairs(as_batch([a, limit_a, b, limit_b], observed=observed, sizes=sizes))
     df = np.where(fit.status == Status.OK, fit.n - 1, 1)

@@ -41,7 +41,8 @@ def maximise(evaluate: Evaluate, start: Array, scale: Array, iterations: int = 1
     damping, converged = np.zeros(L), np.zeros(L, dtype=bool)
     active = np.flatnonzero(np.isfinite(value))
     for _ in range(iterations):
-        step, gain, definite = newton_step(gradient[:, active], information[:, :, active], scale[:, active], damping[active])
+        at = (gradient[:, active], information[:, :, active], scale[:, active], damping[active])
+        step, gain, definite = newton_step(*at)
         done = definite & (gain < DECREMENT) & (damping[active] == 0)
         trial = x[:, active] + step
         x[:, active[done]] = trial[:, done]
@@ -64,8 +65,10 @@ def maximise(evaluate: Evaluate, start: Array, scale: Array, iterations: int = 1
     return Maximum(x, information, converged)
 
 
-def newton_step(gradient: Array, information: Array, scale: Array, damping: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Solve (information + damping·scale) step = gradient (d, L); also gradient·step, and whether the matrix is definite."""
+def newton_step(
+    gradient: Array, information: Array, scale: Array, damping: Array
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Solve (information + damping·scale) step = gradient (d, L); also gradient·step, and which lanes are definite."""
     d = len(gradient)
     augmented = np.zeros((d + 1, d + 1, gradient.shape[1]))
     augmented[:d, :d] = information

@@ -43,7 +43,7 @@ def rerandomisation_test(
     Returns arrays (..., size): `estimate` is the shift that makes the statistic zero, which is the difference of
     `ancova`; `se` and `df` are NaN, and so are `lower` and `upper` unless `interval` asks for the shifts that the test
     does not reject at `alpha` (their convex hull, infinite where the reference set is too small to exclude any).
-    Source: Rosenberger and Lachin (2015), Randomization in Clinical Trials, ch. 6; Phipson and Smyth (2010), eq. 2.
+    Source: Rosenberger and Lachin (2015), Randomization in Clinical Trials, ch. 6; Phipson and Smyth (2010).
 
     >>> every = enumerate_allocations(6, 3)
     >>> effect = rerandomisation_test([1.0, 2, 3, 4, 5, 6], [0, 0, 0, 1, 1, 1], None, every, enumerated=True)
@@ -176,12 +176,12 @@ def _reach(c: Array, r: Array, needed: float) -> float:
     c = np.where(np.abs(c) <= TIE * np.abs(c).max(initial=0), 0, c)
     slopes, bounds = np.concatenate([1 + r, 1 - r]), np.concatenate([c, -c])
     slopes = np.where(np.abs(slopes) <= TIE, 0, slopes)
-    whole = (slopes <= 0) & (bounds >= 0)
-    always += int(np.count_nonzero(whole[: len(c)] | whole[len(c) :]))
+    whole = ((slopes <= 0) & (bounds >= 0)).reshape(2, -1).any(axis=0)
+    always += int(np.count_nonzero(whole))
+    some = ~np.tile(whole, 2)
     quotient = bounds / np.where(slopes == 0, 1, slopes)
-    once = np.concatenate([whole[: len(c)] | whole[len(c) :]] * 2)
-    until = np.sort(quotient[(slopes > 0) & (bounds >= 0) & ~once])
-    since = np.sort(quotient[(slopes < 0) & (bounds < 0) & ~once])
+    until = np.sort(quotient[(slopes > 0) & (bounds >= 0) & some])
+    since = np.sort(quotient[(slopes < 0) & (bounds < 0) & some])
     if always + len(since) > needed:
         return np.inf
     holding = always + len(until) - np.searchsorted(until, until, "left") + np.searchsorted(since, until, "right")

@@ -25,7 +25,7 @@ def log_cdf(r: Array) -> tuple[Array, Array, Array]:
 def bivariate_cdf(h: Array, k: Array, zeta: Array) -> Array:
     """P(X ≤ h, Y ≤ k) for standard normal X, Y with correlation tanh(zeta).
 
-    Owen (1956), Ann. Math. Statist. 27, eq. 2.1: Φ(h)/2 + Φ(k)/2 − T(h, q/h) − T(k, p/k) − ½[h k < 0] with
+    Owen (1956), Ann. Math. Statist. 27, 1075: Φ(h)/2 + Φ(k)/2 − T(h, q/h) − T(k, p/k) − ½[h k < 0] with
     q = (k − ρh)/√(1 − ρ²) = k cosh ζ − h sinh ζ and p = h cosh ζ − k sinh ζ; absolute error about 1e-15.
     """
     h, k = (np.where(np.abs(x) < 1e-100, 1e-100, x) for x in (h, k))  # the formula divides by them

@@ -15,12 +15,12 @@ from causalgia.design.gate import gate_figures
 from causalgia.documents import InputError, Instrument, Protocol
 from causalgia.documents.protocol import Endpoint
 from causalgia.documents.units import factor
-from causalgia.measurement.readings import VisitValue, read, visit_value
+from causalgia.measurement.readings import VisitValue, names, read, visit_value
 from causalgia.population.worlds import World
 from causalgia.trial.recruit import (
     Recruited,
     Screening,
-    gate_value,
+    gate_passes,
     recruit,
     screen,
     visit_noise,
@@ -51,7 +51,7 @@ CHARACTERISTICS = {
 
 @dataclass(frozen=True)
 class Potential:
-    """Latent potential outcomes (regimen, person) of one endpoint at its visit and baseline."""
+    """Latent potential outcomes (regimen, person) of one endpoint at its visit and baseline, in worlds of one rule."""
 
     endpoint: Endpoint
     instrument: Instrument
@@ -60,21 +60,22 @@ class Potential:
 
 
 @dataclass(frozen=True)
-class Reality:
-    """A world with the potential outcomes that the trial reads."""
+class People:
+    """Who lives in one or more worlds, with what trials read of them: `potential` by endpoint and rule."""
 
     world: World
-    lowered: Potential
-    relieved: Potential
+    gate: np.ndarray | None
     duration: np.ndarray
+    potential: dict[tuple[str, str], Potential]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that batches share: the protocol, the worlds' potential outcomes, and each batch's people."""
+    """All that batches share: the protocol, the worlds, their people's potential outcomes, and each batch's pool."""
 
     protocol: Protocol
-    realities: list[Reality]
+    worlds: list[World]
+    people: dict[str, People]
     seed: int
     replicates: int
     pools: list[np.ndarray]
@@ -82,48 +83,64 @@ class Plan:
     @classmethod
     def make(cls, protocol: Protocol, worlds: dict[str, World], seed: int, batches: int) -> Plan:
         """Looks up what every trial will read, once."""
-        realities = [reality(protocol, world) for world in worlds.values()]
-        pool = np.flatnonzero(np.logical_or.reduce([r.world.present for r in realities]))
+        people: dict[str, People] = {}
+        for world in worlds.values():
+            found = people.setdefault(world.people, _people(protocol, world))
+            for key in ("lowered", "relieved"):
+                rule = rule_of(protocol, world, key)
+                if (key, rule) not in found.potential:
+                    found.potential[key, rule] = _potential(world, getattr(protocol.endpoints, key))
+        pool = np.flatnonzero(np.logical_or.reduce([world.present for world in worlds.values()]))
         replicates = -(-protocol.evaluation.replicates // batches)
         # Every 20th person: worlds that enrol fewer of the injured reach further into the pool, and a last stretch would be theirs alone.
-        return cls(protocol, realities, seed, replicates, [pool[batch::batches] for batch in range(batches)])
+        pools = [pool[batch::batches] for batch in range(batches)]
+        return cls(protocol, list(worlds.values()), people, seed, replicates, pools)
 
 
-def reality(protocol: Protocol, world: World) -> Reality:
-    """A world's potential outcomes at the endpoints' visits."""
+def rule_of(protocol: Protocol, world: World, key: str) -> str:
+    """The world's rule for an endpoint."""
+    endpoint: Endpoint = getattr(protocol.endpoints, key)
+    return world.rule_of(names(Instrument.load(endpoint.measure), endpoint.side))
 
-    def potential(endpoint: Endpoint) -> Potential:
-        instrument = Instrument.load(endpoint.measure)
-        weeks = (endpoint.at, endpoint.baseline)
-        return Potential(endpoint, instrument, *(latent(world, instrument, endpoint.side, week) for week in weeks))
 
-    return Reality(
-        world, potential(protocol.endpoints.lowered), potential(protocol.endpoints.relieved), world.person("duration")
+def _potential(world: World, endpoint: Endpoint) -> Potential:
+    instrument = Instrument.load(endpoint.measure)
+    return Potential(
+        endpoint, instrument, *(latent(world, instrument, endpoint.side, week) for week in (endpoint.at, endpoint.baseline))
     )
+
+
+def _people(protocol: Protocol, world: World) -> People:
+    gate = protocol.gate
+    potential = latent(world, Instrument.load(gate.measure), gate.side, gate.at)[0] if gate is not None else None
+    return People(world, potential, world.person("duration"), {})
 
 
 def batch_characteristics(plan: Plan, batch: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """CHARACTERISTICS (world, size) and GATE figures (world,) of one batch's replicate trials."""
-    size = plan.protocol.evaluation.sizes[-1]
-    places = min(len(plan.pools[batch]), 2 * size + 64)
-    while True:
-        screening = screen(plan.seed, ("evaluate", batch), plan.pools[batch], plan.replicates, places)
-        recruited = [_recruit(plan.protocol, reality, screening, size) for reality in plan.realities]
-        if all(one is not None for one in recruited):
-            break
-        if places == len(plan.pools[batch]):
-            raise _too_small(plan, size)
-        places = min(len(plan.pools[batch]), 2 * places)
-    rows = [
-        _characteristics(plan.protocol, reality, screening, one)
-        for reality, one in zip(plan.realities, recruited, strict=True)
-        if one
-    ]
-    gates = (
-        [_gate(plan.protocol, reality, screening) for reality in plan.realities]
-        if plan.protocol.gate is not None
-        else []
-    )
+    """CHARACTERISTICS (world, size) and GATE figures (world,) of one batch's replicate trials.
+
+    Worlds of the same people share the recruits, and worlds whose rules agree on an endpoint share its analysis.
+    """
+    screening, recruits = _recruit(plan, batch)
+    seen = {name: Seen.of(plan.protocol, screening, recruited) for name, recruited in recruits.items()}
+    parts: dict[tuple[str, str, str], dict[str, np.ndarray]] = {}
+    rows = []
+    for world in plan.worlds:
+        row = dict(seen[world.people].course)
+        significant = []
+        for key, analysis in ANALYSES.items():
+            rule = rule_of(plan.protocol, world, key)
+            at = (world.people, key, rule)
+            if at not in parts:
+                parts[at] = analysis(plan.protocol, plan.people[world.people].potential[key, rule], seen[world.people])
+            row |= {name: value for name, value in parts[at].items() if name in CHARACTERISTICS}
+            significant.append(parts[at]["better"])
+        row["claim"] = np.logical_and(*significant).mean(axis=0)
+        rows.append(row)
+    gates = []
+    if plan.protocol.gate is not None:
+        figures = {name: _gate(plan.protocol, people, screening) for name, people in plan.people.items()}
+        gates = [figures[world.people] for world in plan.worlds]
     return _stack(rows), _stack(gates)
 
 
@@ -131,125 +148,131 @@ def _stack(rows: list[dict]) -> dict[str, np.ndarray]:
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
 
-def _too_small(plan: Plan, size: int) -> InputError:
-    found = f"{size} randomised, from batches of {len(plan.pools[0])} enrolled subjects"
-    remedy = "Ask for smaller sizes, or simulate more subjects."
-    return InputError(f"{plan.protocol.path}, key evaluation.sizes", found, "trials that every batch can fill", remedy)
+def _recruit(plan: Plan, batch: int) -> tuple[Screening, dict[str, Recruited]]:
+    """One order of screening, long enough for every world to randomise the largest size."""
+    size, pool = plan.protocol.evaluation.sizes[-1], plan.pools[batch]
+    places = min(len(pool), 2 * size + 64)
+    while True:
+        screening = screen(plan.seed, ("evaluate", batch), pool, plan.replicates, places)
+        recruits: dict[str, Recruited] = {}
+        for name, people in plan.people.items():
+            passes = gate_passes(plan.protocol, people.gate, screening)
+            recruited = recruit(plan.protocol, people.world, screening, passes, people.duration, size)
+            if recruited is None:
+                break
+            recruits[name] = recruited
+        else:
+            return screening, recruits
+        if places == len(pool):
+            found = f"{size} randomised, from batches of {len(pool)} enrolled subjects"
+            remedy = "Ask for smaller sizes, or simulate more subjects."
+            raise InputError(f"{plan.protocol.path}, key evaluation.sizes", found, "trials that every batch can fill", remedy)
+        places = min(len(pool), 2 * places)
 
 
-def _recruit(protocol: Protocol, reality: Reality, screening: Screening, size: int) -> Recruited | None:
-    if protocol.gate is None:
-        passes = np.ones(screening.person.shape, bool)
-    else:
-        instrument = Instrument.load(protocol.gate.measure)
-        potential = latent(reality.world, instrument, protocol.gate.side, protocol.gate.at)[0]
-        passes = protocol.gate.parsed.passes(gate_value(protocol, instrument, potential, screening))
-    return recruit(protocol, reality.world, screening, passes, reality.duration, size)
+@dataclass(frozen=True)
+class Seen:
+    """What an analysis needs besides the endpoint: recruits, their errors, when they left, their factors, and the trial's course."""
+
+    recruited: Recruited
+    screening: Screening
+    left: np.ndarray
+    factors: list[np.ndarray]
+    course: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, protocol: Protocol, screening: Screening, recruited: Recruited) -> Seen:
+        """One group of recruits."""
+        sizes = np.array(protocol.evaluation.sizes)
+        strata = {"duration": recruited.stratum & 1, "gate": recruited.low}
+        screened = recruited.screened[:, sizes - 1].mean(axis=0)
+        course = {
+            "low": np.cumsum(recruited.low, axis=1)[:, sizes - 1].mean(axis=0) / sizes,
+            "screened": screened,
+            "months": _months(protocol, screened),
+            "wounds": sizes * float(wounds_per_subject(protocol)),
+        }
+        factors = [strata[name].astype(np.float64) for name in protocol.allocation.strata]
+        return cls(recruited, screening, leaving_week(protocol, recruited, screening), factors, course)
+
+    def values(self, protocol: Protocol, potential: Potential) -> tuple[VisitValue, np.ndarray, np.ndarray]:
+        """An endpoint (replicate, slot), its covariates (replicate, slot, p): baseline, then factors; and who stayed for it."""
+        endpoint, instrument = potential.endpoint, potential.instrument
+        count = protocol.schedule[endpoint.measure].replicates
+
+        def at(latents: np.ndarray, week: float) -> VisitValue:
+            visit = (endpoint.side, week, count)
+            return visit_value(instrument, observe(instrument, latents, self.recruited, self.screening, visit))
+
+        now, before = at(potential.at, endpoint.at), at(potential.baseline, endpoint.baseline)
+        return now, np.stack([before.value, *self.factors], axis=-1), self.left >= endpoint.at
 
 
-def _characteristics(
-    protocol: Protocol, reality: Reality, screening: Screening, recruited: Recruited
-) -> dict[str, np.ndarray]:
-    """Means over the replicates of one world, by size."""
-    alpha, sizes = protocol.evaluation.alpha, list(protocol.evaluation.sizes)
-    left = leaving_week(protocol, recruited, screening)
-    strata = _dummies(protocol, recruited)
-    tnf, tnf_base = _values(protocol, reality.lowered, recruited, screening)
-    pain, pain_base = _values(protocol, reality.relieved, recruited, screening)
-    y, arm = pain.value, recruited.treated
-    covariates = np.stack([pain_base.value, *strata], axis=-1)
-    seen = left >= reality.relieved.endpoint.at
-    relief = ancova(y, arm, covariates, observed=seen, sizes=sizes, alpha=alpha)
-    engaged = censored_regression(
-        tnf.value,
-        np.where(tnf.below, tnf.value, -np.inf),
-        arm,
-        np.stack([tnf_base.value, *strata], axis=-1),
-        observed=left >= reality.lowered.endpoint.at,
-        sizes=sizes,
-        alpha=alpha,
-    )
-    significant = _decides(protocol, recruited, screening, Observed(y, covariates, seen), relief)
-    spared = difference_of_effects(y, arm, covariates, recruited.low, observed=seen, sizes=sizes, alpha=alpha)
-    truth = _truth(reality.relieved.at, recruited, sizes)
-    truth_lowered = _truth(np.log(reality.lowered.at), recruited, sizes)
-    better = _sign(reality.relieved.instrument)
-    last = np.array(sizes) - 1
-    n = np.array(sizes, float)
+def _lowered(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str, np.ndarray]:
+    """The mechanism endpoint over the replicates, by size."""
+    alpha, sizes = protocol.evaluation.alpha, protocol.evaluation.sizes
+    y, covariates, stayed = seen.values(protocol, potential)
+    limit = np.where(y.below, y.value, -np.inf)
+    effect = censored_regression(y.value, limit, seen.recruited.treated, covariates, observed=stayed, sizes=sizes, alpha=alpha)
+    truth = _truth(np.log(potential.at), seen.recruited, sizes)
+    significant = effect.p < alpha
     return {
-        "relieved": significant.mean(axis=0),
-        "lowered": (engaged.p < alpha).mean(axis=0),
-        "claim": (significant & (better * relief.estimate > 0) & (engaged.p < alpha) & (engaged.estimate < 0)).mean(
-            axis=0
-        ),
-        "truth": truth,
-        "bias": np.nanmean(relief.estimate, axis=0) - truth,
-        "coverage": _covered(relief, truth),
-        "width": np.nanmean(relief.upper - relief.lower, axis=0),
-        "truth_lowered": truth_lowered,
-        "bias_lowered": np.nanmean(engaged.estimate, axis=0) - truth_lowered,
-        "coverage_lowered": _covered(engaged, truth_lowered),
-        "failed_lowered": (engaged.status != Status.OK).mean(axis=0),
-        "spared": (spared.p < alpha).mean(axis=0),
-        "low": np.cumsum(recruited.low, axis=1)[:, last].mean(axis=0) / n,
-        "screened": recruited.screened[:, last].mean(axis=0),
-        "months": _months(protocol, recruited.screened[:, last]).mean(axis=0),
-        "wounds": n * wounds_per_subject(protocol),
+        "lowered": significant.mean(axis=0),
+        "truth_lowered": truth,
+        "bias_lowered": np.nanmean(effect.estimate, axis=0) - truth,
+        "coverage_lowered": _covered(effect, truth),
+        "failed_lowered": (effect.status != Status.OK).mean(axis=0),
+        "better": significant & (effect.estimate < 0),
     }
 
 
-def _gate(protocol: Protocol, reality: Reality, screening: Screening) -> dict[str, float]:
-    potential, endpoint = reality.lowered, reality.lowered.endpoint
-    noise = visit_noise(
-        screening, endpoint.measure, endpoint.side, endpoint.baseline, protocol.schedule[endpoint.measure].replicates
-    )
-    again = visit_value(
-        potential.instrument, read(potential.instrument, potential.baseline[0][screening.person], noise)
-    )
-    return gate_figures(protocol, reality.world, screening, again.value)
-
-
-def _values(
-    protocol: Protocol, potential: Potential, recruited: Recruited, screening: Screening
-) -> tuple[VisitValue, VisitValue]:
-    """An endpoint's visit values at its visit and at baseline, (replicate, slot)."""
-    endpoint, instrument = potential.endpoint, potential.instrument
-    count = protocol.schedule[endpoint.measure].replicates
-
-    def at(latents: np.ndarray, week: float) -> VisitValue:
-        seen = observe(instrument, latents, recruited, screening, (endpoint.side, week, count))
-        return visit_value(instrument, seen)
-
-    return at(potential.at, endpoint.at), at(potential.baseline, endpoint.baseline)
-
-
-def _dummies(protocol: Protocol, recruited: Recruited) -> list[np.ndarray]:
-    """One 0/1 covariate (replicate, slot) a stratification factor, in the order of the protocol."""
-    factors = {"duration": recruited.stratum & 1, "gate": recruited.low}
-    return [factors[name].astype(np.float64) for name in protocol.allocation.strata]
-
-
-def _decides(
-    protocol: Protocol,
-    recruited: Recruited,
-    screening: Screening,
-    endpoint: Observed,
-    relief: Effect,
-) -> np.ndarray:
-    """Which trials are significant on the clinical endpoint (replicate, size): below a total of 20 by the exact test."""
+def _relieved(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str, np.ndarray]:
+    """The clinical endpoint over the replicates, by size, and how it differs between high and low TNF."""
     alpha, sizes = protocol.evaluation.alpha, protocol.evaluation.sizes
-    significant = relief.p < alpha
-    for j, size in enumerate(sizes):
+    y, covariates, stayed = seen.values(protocol, potential)
+    arm, low = seen.recruited.treated, seen.recruited.low
+    effect = ancova(y.value, arm, covariates, observed=stayed, sizes=sizes, alpha=alpha)
+    spared = difference_of_effects(y.value, arm, covariates, low, observed=stayed, sizes=sizes, alpha=alpha)
+    significant = _decides(protocol, seen, Observed(y.value, covariates, stayed), effect)
+    truth = _truth(potential.at, seen.recruited, sizes)
+    direction = -1 if potential.instrument.better == "lower" else 1
+    return {
+        "relieved": significant.mean(axis=0),
+        "truth": truth,
+        "bias": np.nanmean(effect.estimate, axis=0) - truth,
+        "coverage": _covered(effect, truth),
+        "width": np.nanmean(effect.upper - effect.lower, axis=0),
+        "spared": (spared.p < alpha).mean(axis=0),
+        "better": significant & (direction * effect.estimate > 0),
+    }
+
+
+ANALYSES = {"lowered": _lowered, "relieved": _relieved}
+
+
+def _decides(protocol: Protocol, seen: Seen, endpoint: Observed, effect: Effect) -> np.ndarray:
+    """Which trials are significant on the clinical endpoint (replicate, size): below a total of 20 by the exact test."""
+    alpha, recruited = protocol.evaluation.alpha, seen.recruited
+    significant = effect.p < alpha
+    for j, size in enumerate(protocol.evaluation.sizes):
         if size >= EXACT_BELOW:
             break
-        result = exact_test(
-            protocol, endpoint, recruited.treated, recruited.stratum, screening.generator("reference"), size
-        )
+        generator = seen.screening.generator("reference")
+        result = exact_test(protocol, endpoint, recruited.treated, recruited.stratum, generator, size)
         significant[:, j] = result.p[:, 0] < alpha
     return significant
 
 
-def _truth(potential: np.ndarray, recruited: Recruited, sizes: list[int]) -> np.ndarray:
+def _gate(protocol: Protocol, people: People, screening: Screening) -> dict[str, float]:
+    endpoint, instrument = protocol.endpoints.lowered, Instrument.load(protocol.endpoints.lowered.measure)
+    count = protocol.schedule[endpoint.measure].replicates
+    noise = visit_noise(screening, endpoint.measure, endpoint.side, endpoint.baseline, count)
+    latents = latent(people.world, instrument, endpoint.side, endpoint.baseline)[0]
+    again = visit_value(instrument, read(instrument, latents[screening.person], noise))
+    return gate_figures(protocol, people.world, screening, again.value)
+
+
+def _truth(potential: np.ndarray, recruited: Recruited, sizes: tuple[int, ...]) -> np.ndarray:
     """Mean of treated minus control potential outcome over all randomised, by size."""
     effect = (potential[1] - potential[0])[recruited.person]
     return np.cumsum(effect, axis=1)[:, np.array(sizes) - 1].mean(axis=0) / np.array(sizes)
@@ -260,10 +283,6 @@ def _covered(effect: Effect, truth: np.ndarray) -> np.ndarray:
     known = np.isfinite(effect.lower)
     inside = (effect.lower <= truth) & (truth <= effect.upper)
     return np.where(known.any(axis=0), inside.sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
-
-
-def _sign(instrument: Instrument) -> int:
-    return -1 if instrument.better == "lower" else 1
 
 
 def _months(protocol: Protocol, screened: np.ndarray) -> np.ndarray:

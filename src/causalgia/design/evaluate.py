@@ -38,7 +38,7 @@ def evaluate(
         for result in pool.map(lambda batch: batch_characteristics(plan, batch), range(BATCHES)):
             results.append(result)
             if progress is not None:
-                progress(plan.replicates * len(plan.realities) * len(protocol.evaluation.sizes))
+                progress(plan.replicates * len(plan.worlds) * len(protocol.evaluation.sizes))
     return _summary(plan, results)
 
 
@@ -51,13 +51,12 @@ def _summary(plan: Plan, results: list[Batch]) -> xr.Dataset:
                 batches = np.stack([result[part][name] for result in results])
                 data[name] = (dims, batches.mean(axis=0))
                 data[f"{name}_se"] = (dims, batches.std(axis=0, ddof=1) / np.sqrt(len(results)))
-    realities = plan.realities
     return xr.Dataset(
         data,
         coords={
-            "world": [r.world.name for r in realities],
-            "title": ("world", [r.world.title for r in realities]),
-            "structural": ("world", [r.world.structural for r in realities]),
+            "world": [world.name for world in plan.worlds],
+            "title": ("world", [world.title for world in plan.worlds]),
+            "structural": ("world", [world.structural for world in plan.worlds]),
             "size": list(plan.protocol.evaluation.sizes),
         },
         attrs={

@@ -184,11 +184,16 @@ class Evaluation(Page):
 
 
 class PublishedResult(Page):
-    """What a publication reported for one outcome of this trial."""
+    """What a publication reported for one outcome of this trial.
+
+    Where the outcome is an endpoint of the protocol, `endpoint` and `significant` let the report say how probable the simulation made it.
+    """
 
     outcome: str
     result: str
     source: str
+    endpoint: Literal["lowered", "relieved"] | None = None
+    significant: bool | None = None
 
 
 class Protocol(Document):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import llvmlite
@@ -13,9 +12,8 @@ import llvmlite.binding as llvm
 RUN = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
 
-@cache
 def target_machine() -> Any:
-    """The host, with full-width vectors where it would else prefer half (AVX-512)."""
+    """The host, with full-width vectors where it would else prefer half (AVX-512). An engine takes it over for good."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()

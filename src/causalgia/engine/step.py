@@ -81,23 +81,15 @@ class _Step:
         reached = v.select(arrives, target, v.add(time, h))
         self.store(v.select(accepted, reached, time), self.layout.scalar("time"))
         self.keep(accepted, y)
-        tries = self.count(accepted)
-        report = self.report(accepted, arrives, finite, tries, max_steps)
         too_small = v.lt(following, v.mul(v.const(tableau.SMALLEST), v.max(v.abs(time), v.abs(target))))
-        failed = v.both(v.negate(accepted), too_small)
-        report = v.select(
-            failed, v.select(finite, v.const(FINISHED + STEP_TOO_SMALL), v.const(FINISHED + NON_FINITE)), report
-        )
+        failure = v.select(finite, v.const(FINISHED + STEP_TOO_SMALL), v.const(FINISHED + NON_FINITE))
+        spent = v.le(max_steps, self.count(accepted))
+        report = v.select(spent, v.const(FINISHED + TOO_MANY_STEPS), v.const(RUNNING))
+        report = v.select(v.both(v.negate(accepted), too_small), failure, report)
+        report = v.select(v.both(accepted, arrives), v.const(ARRIVED), report)
         report = v.select(alive, report, v.const(RUNNING))
         self.store(report, self.layout.scalar("report"))
         return report
-
-    def report(
-        self, accepted: ir.Value, arrives: ir.Value, finite: ir.Value, tries: ir.Value, most: ir.Value
-    ) -> ir.Value:
-        v = self.lanes
-        spent = v.select(v.le(most, tries), v.const(FINISHED + TOO_MANY_STEPS), v.const(RUNNING))
-        return v.select(v.both(accepted, arrives), v.const(ARRIVED), spent)
 
     def count(self, accepted: ir.Value) -> ir.Value:
         """Adds the step to its counter and returns the steps tried so far."""

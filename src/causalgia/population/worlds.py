@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -10,12 +12,21 @@ import xarray as xr
 from causalgia.documents import streams
 
 SYMPTOMS = ("NRS", "dTemp", "Oed", "Motor")
+MIXTURE = "mixture"
 
-# name: what holds in it. Every control is built on the mixture, by copying rows: no parameter is touched.
+
+class Rule(NamedTuple):
+    """What the treated show: "drug" as simulated, "control" what they would show on control, "shift" that plus the drug's mean effect."""
+
+    biomarkers: str
+    symptoms: str
+
+
+# name: (what holds in it, its rule). Every control is built on the mixture, by copying rows: no parameter is touched.
 CONTROLS = {
-    "null": "the drug does nothing",
-    "no mediation": "the drug lowers TNF, and symptoms do not follow",
-    "bypass": "the drug relieves everybody alike, whatever their TNF",
+    "null": ("the drug does nothing", Rule("control", "control")),
+    "no mediation": ("the drug lowers TNF, and symptoms do not follow", Rule("drug", "control")),
+    "bypass": ("the drug relieves everybody alike, whatever their TNF", Rule("drug", "shift")),
 }
 
 
@@ -23,11 +34,13 @@ CONTROLS = {
 class World:
     """One world over the pool: person p of the pool is row `row[p]` of structural world `source[p]`, or absent (row -1).
 
-    Treatment is regimen 1 and control regimen 0 of whatever this returns.
+    `people` names who lives in it: worlds of the same people differ by their rule alone.
     """
 
     name: str
     title: str
+    people: str
+    rule: Rule
     outcomes: xr.Dataset
     control: str
     source: np.ndarray
@@ -41,7 +54,11 @@ class World:
     @property
     def structural(self) -> bool:
         """True for the alternatives of the biology, False for the controls."""
-        return self.name not in CONTROLS
+        return self.people != MIXTURE
+
+    def rule_of(self, names: Collection[str]) -> str:
+        """The rule for a reading of these model outputs: a symptom's when it reads any symptom."""
+        return self.rule.symptoms if set(names) & set(SYMPTOMS) else self.rule.biomarkers
 
     def person(self, name: str) -> np.ndarray:
         """A covariate or individual parameter of each person, (person,); NaN where absent."""
@@ -55,9 +72,10 @@ class World:
         control = regimens.index(self.control)
         rows = self._mask(values[self.source, control, self.row, at])
         treated = self._mask(values[self.source, 1 - control, self.row, at])
-        if self.name == "null" or (self.name == "no mediation" and name in SYMPTOMS):
+        rule = self.rule_of((name,))
+        if rule == "control":
             treated = rows
-        elif self.name == "bypass" and name in SYMPTOMS:
+        elif rule == "shift":
             treated = rows + np.nanmean(treated - rows)
         return np.stack([rows, treated])
 
@@ -75,13 +93,14 @@ def worlds(outcomes: xr.Dataset, control: str) -> dict[str, World]:
         kept = ~failed[w]
         rows[w, np.searchsorted(pool, world_ids[kept])] = np.flatnonzero(kept)
     result = {}
-    for w, name in enumerate(outcomes["world"].values):
-        source = np.full(len(pool), w)
-        result[str(name)] = World(str(name), str(outcomes["title"].values[w]), outcomes, control, source, rows[w])
+    simulated = Rule("drug", "drug")
+    for w, name in enumerate(outcomes["world"].values.tolist()):
+        title, source = str(outcomes["title"].values[w]), np.full(len(pool), w)
+        result[name] = World(name, title, name, simulated, outcomes, control, source, rows[w])
     source = _mixture(outcomes, pool)
     row = rows[source, np.arange(len(pool))]
-    for name, title in CONTROLS.items():
-        result[name] = World(name, title, outcomes, control, source, row)
+    for name, (title, rule) in CONTROLS.items():
+        result[name] = World(name, title, MIXTURE, rule, outcomes, control, source, row)
     return result
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 from causalgia.documents import Drug, InputError, Instrument, Protocol, streams
 from causalgia.population.worlds import World, worlds
 from causalgia.trial import tables
-from causalgia.trial.recruit import Recruited, Screening, gate_value, recruit, screen
+from causalgia.trial.recruit import Recruited, Screening, gate_passes, recruit, screen
 from causalgia.trial.visits import latent, leaving_week
 
 Tables = dict[str, pl.DataFrame]
@@ -91,12 +91,9 @@ def run(protocol: Protocol, world: World, seed: int, size: int) -> Trial:
     """Screens the pool in one random order until `size` are randomised."""
     pool = np.flatnonzero(world.present)
     screening = screen(seed, ("conduct",), pool, 1, len(pool))
-    if protocol.gate is None:
-        passes = np.ones(screening.person.shape, bool)
-    else:
-        instrument = Instrument.load(protocol.gate.measure)
-        potential = latent(world, instrument, protocol.gate.side, protocol.gate.at)[0]
-        passes = protocol.gate.parsed.passes(gate_value(protocol, instrument, potential, screening))
+    gate = protocol.gate
+    latents = latent(world, Instrument.load(gate.measure), gate.side, gate.at)[0] if gate is not None else None
+    passes = gate_passes(protocol, latents, screening)
     recruited = recruit(protocol, world, screening, passes, world.person("duration"), size)
     if recruited is None:
         found = f"{size} randomised from {len(pool)} enrolled"

@@ -90,6 +90,14 @@ def gate_value(protocol: Protocol, instrument: Instrument, latent: np.ndarray, s
     return np.exp(value) * factor(instrument.unit, rule.unit)
 
 
+def gate_passes(protocol: Protocol, latents: np.ndarray | None, screening: Screening) -> np.ndarray:
+    """Who passes the gate (replicate, place), from what the gate would read of each person without error; all without a gate."""
+    if protocol.gate is None or latents is None:
+        return np.ones(screening.person.shape, bool)
+    instrument = Instrument.load(protocol.gate.measure)
+    return protocol.gate.parsed.passes(gate_value(protocol, instrument, latents, screening))
+
+
 def visit_noise(screening: Screening, measure: str, side: str, at: float, replicates: int) -> Noise:
     """The errors of one visit by place: the day's, and one for each replicate."""
     day = screening.normal(measure, side, f"{at:g}", "day")
