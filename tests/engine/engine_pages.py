@@ -16,7 +16,11 @@ FUNCTIONS = {"exp", "ln", "sqrt", "pow", "min", "max", "abs", "piecewise", "tanh
 def page(equations: str) -> str:
     """Antimony text in which every symbol of the equations is dimensionless and has a meaning."""
     names = dict.fromkeys(re.findall(r"\b[A-Za-z_]\w*", re.sub(r"\d+(\.\d*)?[eE][+-]?\d+", "", equations)))
-    return equations + "\n" + "".join(f'{n} is "value of {n}"; {n} has dimensionless;\n' for n in names if n not in FUNCTIONS)
+    return (
+        equations
+        + "\n"
+        + "".join(f'{n} is "value of {n}"; {n} has dimensionless;\n' for n in names if n not in FUNCTIONS)
+    )
 
 
 ONE_COMPARTMENT = page("A' = -k*A; A = 0; C := A/V; k = 0.3; V = 2;")

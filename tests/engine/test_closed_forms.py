@@ -74,7 +74,9 @@ def test_a_linear_chain_keeps_its_tolerance(rtol):
 def test_an_observation_at_a_dose_sees_the_state_before_it():
     kernel = load_kernel(ONE_COMPARTMENT)
     parameters = [[0.3 if n == "k" else 2.0 for n in kernel.parameters]]
-    solution = solve(kernel, parameters, [0.0, 1.0, 1.0, 2.0], outputs=["A"], events=Events([0.0, 1.0], ["A", "A"], [5.0, 7.0]))
+    solution = solve(
+        kernel, parameters, [0.0, 1.0, 1.0, 2.0], outputs=["A"], events=Events([0.0, 1.0], ["A", "A"], [5.0, 7.0])
+    )
     assert solution.values[0, 0, 0] == 0.0
     np.testing.assert_allclose(solution.values[0, 1:3, 0], 5 * np.exp(-0.3), rtol=1e-5)
 
@@ -83,5 +85,7 @@ def test_times_far_from_zero_are_landed_on_exactly():
     kernel = load_kernel(ONE_COMPARTMENT)
     parameters = [[0.3 if n == "k" else 2.0 for n in kernel.parameters]]
     begin = 1e6
-    solution = solve(kernel, parameters, begin + TIMES, start=begin, outputs=["A"], events=Events([begin + 1], ["A"], [100.0]))
+    solution = solve(
+        kernel, parameters, begin + TIMES, start=begin, outputs=["A"], events=Events([begin + 1], ["A"], [100.0])
+    )
     np.testing.assert_allclose(solution.values[0, 2:, 0], 100 * np.exp(-0.3 * (TIMES[2:] - 1)), rtol=2e-5)

@@ -32,8 +32,8 @@ class Observed(NamedTuple):
 def allocation_lists(protocol: Protocol, generator: np.random.Generator, count: int, size: int) -> NDArray[np.bool_]:
     """`count` independent sets of lists, (count, stratum, position), True for the drug.
 
-    Every stratum's list is a row of blocks, each one of the equally likely arrangements; with fixed totals there is one stratum and a block
-    holds the whole ratio. Larger sizes prolong the lists and change none of their beginnings.
+    Every stratum's list is a row of blocks, each one of the equally likely arrangements; with fixed totals there is one
+    stratum and a block holds the whole ratio. Larger sizes prolong the lists and change none of their beginnings.
     """
     arrangements = block_arrangements(*block(protocol))
     blocks = -(-size // arrangements.shape[1])
@@ -81,8 +81,9 @@ def exact_test(
 ) -> Effect:
     """Re-randomisation test of the first `size` randomised, arrays (replicate, n) in the order of randomisation.
 
-    The reference set are 999 draws of the protocol's own procedure, or all arrangements where one block holds the trial. A subject's cell is
-    its place in the list of its stratum, so that one matrix of lists serves all replicates. Results are (replicate, 1).
+    The reference set are 999 draws of the protocol's own procedure, or all arrangements where one block holds the
+    trial. A subject's cell is its place in the list of its stratum, so that one matrix of lists serves all replicates.
+    Results are (replicate, 1).
     """
     arrangements = block_arrangements(*block(protocol))
     complete = protocol.allocation.method == "fixed totals" and arrangements.shape[1] == size

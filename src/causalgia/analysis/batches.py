@@ -41,10 +41,12 @@ def as_batch(
     *,
     observed: ArrayLike | None = None,
     sizes: Sequence[int] | None = None,
+    arm: int | None = None,
 ) -> Batch:
     """Broadcast columns (..., n) and covariates (..., n, p) against each other; covariates follow as p further columns.
 
-    `sizes` None means all n. Raises `InputError` for shapes that do not fit and for sizes outside 1..n.
+    `sizes` None means all n; `arm` is the column that holds the arm. Raises `InputError` for shapes that do not fit,
+    for sizes outside 1..n and for an arm other than 0 or 1.
     """
     arrays = [np.asarray(column, dtype=float) for column in columns]
     if covariates is not None:
@@ -61,6 +63,8 @@ def as_batch(
     if not shape or shape[-1] == 0:
         raise InputError("arrays", f"shape {shape}", "at least one subject on the last axis")
     flat = (int(np.prod(shape[:-1], dtype=int)), shape[-1])
+    if arm is not None and np.any(mask & (arrays[arm] != 0) & (arrays[arm] != 1)):
+        raise InputError("treated", "other values", "0 for control and 1 for treated", "Recode the arms.")
     return Batch(
         tuple(np.broadcast_to(a, shape).reshape(flat) for a in arrays),
         np.broadcast_to(mask, shape).reshape(flat),

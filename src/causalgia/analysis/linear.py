@@ -36,7 +36,7 @@ def ancova(
     >>> round(float(ancova([1.0, 2.0, 4.0, 6.0], [0, 0, 1, 1]).estimate[0]), 6)
     3.5
     """
-    batch = as_batch([y, treated], covariates, observed=observed, sizes=sizes)
+    batch = as_batch([y, treated], covariates, observed=observed, sizes=sizes, arm=1)
     order = (*range(2, len(batch.columns)), 1, 0)  # covariates, arm, endpoint
     parts = []
     for chunk in batch.chunks(CHUNK):

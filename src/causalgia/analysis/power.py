@@ -98,9 +98,7 @@ def ancova_size(
 
     def at(control: float) -> Array:
         arms = (ratio * control, control)
-        return ancova_power(
-            difference, sd, correlation, *arms, alpha=alpha, covariates=covariates, imbalance=imbalance
-        )
+        return ancova_power(difference, sd, correlation, *arms, alpha=alpha, covariates=covariates, imbalance=imbalance)
 
     least = (covariates + 3.5) / (1 + ratio)
     control = ceil(_solve(at, power, least) - 1e-9)

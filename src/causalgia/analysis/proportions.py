@@ -33,7 +33,8 @@ def clopper_pearson(events: ArrayLike, n: ArrayLike, alpha: float = 0.05) -> tup
 def fisher(events_treated: ArrayLike, n_treated: ArrayLike, events_control: ArrayLike, n_control: ArrayLike) -> Array:
     """Two-sided p of Fisher's exact test: the probability of all tables no likelier than the observed one.
 
-    Hypergeometric, given both margins (the minimum-likelihood definition of R and SciPy). Arrays broadcast; every distinct margin is computed once. Raises `InputError` unless 0 ≤ events ≤ n.
+    Hypergeometric, given both margins (the minimum-likelihood definition of R and SciPy). Arrays broadcast; every
+    distinct margin is computed once. Raises `InputError` unless 0 ≤ events ≤ n.
 
     >>> round(float(fisher(2, 10, 7, 9)), 4)
     0.023

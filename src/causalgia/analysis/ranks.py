@@ -54,7 +54,7 @@ def rank_test(
     >>> float(test.p[0])
     0.1
     """
-    batch = as_batch([y, limit, treated], observed=observed, sizes=sizes)
+    batch = as_batch([y, limit, treated], observed=observed, sizes=sizes, arm=2)
     parts = [_test(batch, size, exact_up_to) for size in batch.sizes]
     u, estimate, p, p_less, p_greater, exact, status = (batch.restore(np.stack(x)) for x in zip(*parts, strict=True))
     return RankTest(u, estimate, p, p_less, p_greater, exact.astype(bool), status.astype(np.int8))

@@ -50,7 +50,7 @@ def rerandomisation_test(
     >>> float(effect.p[0])
     0.1
     """
-    batch = as_batch([y, treated], covariates, observed=observed, sizes=sizes)
+    batch = as_batch([y, treated], covariates, observed=observed, sizes=sizes, arm=1)
     reference = _reference(allocations, batch)
     rows = []
     for size in batch.sizes:

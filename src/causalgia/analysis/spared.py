@@ -23,7 +23,8 @@ def difference_of_effects(
 ) -> Effect:
     """Effect in the low stratum minus effect in the high one, each by ANCOVA of its own.
 
-    se² = se_low² + se_high², with Welch's degrees of freedom. Arrays as in `ancova`, `low` (..., n); results (..., size).
+    se² = se_low² + se_high², with Welch's degrees of freedom. Arrays as in `ancova`, `low` (..., n); results (...,
+    size).
     """
     in_low = ancova(y, treated, covariates, observed=observed & low, sizes=sizes, alpha=alpha)
     in_high = ancova(y, treated, covariates, observed=observed & ~low, sizes=sizes, alpha=alpha)

@@ -50,7 +50,7 @@ def _read_csv(path: Path, columns: dict[str, type[pl.DataType]]) -> pl.DataFrame
     if not path.is_file():
         raise InputError(str(path), "no such file", f"a CSV table with columns {', '.join(columns)}", "Add the file.")
     try:
-        raw = pl.read_csv(path, infer_schema=False, missing_utf8_is_empty_string=True)
+        raw = pl.read_csv(path, infer_schema=False).fill_null("")
     except pl.exceptions.PolarsError as error:
         raise InputError(str(path), f"a file that is not CSV ({error})", "a CSV table", "Mend the file.") from None
     missing = [name for name in columns if name not in raw.columns]

@@ -14,8 +14,8 @@ from causalgia.analysis.moments import PIVOT, eliminate, nested_moments
 from causalgia.analysis.newton import Lanes, maximise
 from causalgia.analysis.tails import log_cdf
 
-CHUNK = 128
-"""Replicates worked on at a time, for the processor's cache."""
+LANES = 1024
+"""Replicates times sizes worked on at a time, for the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,15 @@ class Fit:
 def fit_batch(batch: Batch, arm: bool) -> Fit:
     """Mark what lies below its limit and fit chunk by chunk; columns are the value, its limit, the arm, covariates."""
     parts = []
-    for chunk in batch.chunks(CHUNK):
+    for chunk in batch.chunks(max(1, LANES // len(batch.sizes))):
         seen = batch.observed[chunk].T
         y, limit, *others = (column[chunk].T for column in batch.columns)
         censored = seen & ~(y > limit)
         value = np.where(censored, limit, y)
         columns = (*others[1:], value, others[0]) if arm else (value,)
         raw = np.stack([np.where(seen, column, 0.0) for column in columns], axis=1)
-        parts.append(_fit(raw, seen.astype(float), censored.astype(float), batch.sizes, arm))
+        with np.errstate(invalid="ignore", over="ignore"):  # told by the status
+            parts.append(_fit(raw, seen.astype(float), censored.astype(float), batch.sizes, arm))
     joined = (np.concatenate([getattr(part, f.name) for part in parts], axis=1) for f in fields(Fit))
     return Fit(*(batch.restore(values) for values in joined))
 
@@ -117,9 +118,9 @@ def _fit(raw: Array, seen: Array, censored: Array, sizes: Sequence[int], arm: bo
     data = _pack(n_u, _gram(n_u, mean_u, C_u, order), columns, censored, sizes, order)
     scale = np.diagonal(_gram(n, (mean - shift) / unit, C / (unit[:, None] * unit), order)).T
     ok = np.flatnonzero(status.ravel() == Status.OK)
-    estimate, se, sigma = (np.full(status.size, np.nan) for _ in range(3))
-    estimate[ok], se[ok], sigma[ok], status.ravel()[ok] = _solve(data, ok, scale[:, ok])
-    estimate, se, sigma = (x.reshape(status.shape) for x in (estimate, se, sigma))
+    numbers = np.full((3, status.size), np.nan)
+    numbers[:, ok], status.ravel()[ok] = _solve(data, ok, scale[:, ok])
+    estimate, se, sigma = numbers.reshape(3, *status.shape)
     target = shift[v] if not arm else 0.0
     return Fit(target + unit[v] * estimate, unit[v] * se, unit[v] * sigma, n, rank, status)
 
@@ -173,8 +174,8 @@ def _pack(n_u: Array, gram: Array, columns: Array, censored: Array, sizes: Seque
     return _Data(n_u.ravel(), gram, packed, first.ravel(), length.ravel(), len(order) - 2)
 
 
-def _solve(data: _Data, lanes: Lanes, scale: Array) -> tuple[Array, Array, Array, NDArray[np.int8]]:
-    """Estimate, standard error, σ and status of the lanes, in standard units.
+def _solve(data: _Data, lanes: Lanes, scale: Array) -> tuple[Array, NDArray[np.int8]]:
+    """Estimate, standard error and σ (3, lanes), and status of the lanes, in standard units.
 
     With δ_θ = 1/σ and δ_t = −β/σ the last two parameters: β = −δ_t/δ_θ, its error by the delta method, which at the
     maximum equals the observed information in (β, σ).
@@ -190,4 +191,4 @@ def _solve(data: _Data, lanes: Lanes, scale: Array) -> tuple[Array, Array, Array
     determinant = np.where(fine, determinant, np.nan)
     variance = (c * target**2 / theta**2 + 2 * b * target / theta + a) / (theta**2 * determinant)
     status = np.where(fine, Status.OK, np.where(top.converged, Status.SINGULAR, Status.NOT_CONVERGED)).astype(np.int8)
-    return np.where(fine, -target / theta, np.nan), np.sqrt(variance), 1 / theta, status
+    return np.where(fine, np.stack([-target / theta, np.sqrt(variance), 1 / theta]), np.nan), status

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from causalgia.documents import Protocol
 
 app = typer.Typer(
-    help="Plan, simulate and analyse trials of immunotherapy in complex regional pain syndrome. Research software, not a medical device.",
+    help="Plan, simulate and analyse trials of immunotherapy in complex regional pain syndrome. "
+    "Research software, not a medical device.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -30,7 +31,9 @@ Subjects = Annotated[int | None, typer.Option(help="Virtual patients enrolled be
 Replicates = Annotated[int | None, typer.Option(help="Replicate trials.")]
 Sizes = Annotated[str | None, typer.Option(help="Totals randomised, such as 20,40,60.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print results as JSON, and no progress.")]
-Out = Annotated[Path | None, typer.Option("-o", "--out", help="Directory to make; without it results/PROTOCOL is replaced.")]
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", help="Directory to make; without it results/PROTOCOL is replaced.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace the directory given with -o.")]
 World = Annotated[str | None, typer.Option(help="World of the one trial that is conducted.")]
 Size = Annotated[int | None, typer.Option(help="Total randomised in the one trial that is conducted.")]
@@ -119,7 +122,9 @@ def conduct(folder: Folder, seed: Seed = 1, size: Size = None, world: World = No
 @app.command()
 def analyse(
     folder: Annotated[Path, typer.Argument(help="A directory of tables (adsl.csv ...), or one that conduct wrote.")],
-    protocol: Annotated[str | None, typer.Option(help="The protocol of the tables, where the directory holds none.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="The protocol of the tables, where the directory holds none.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer the trial's questions from its tables, simulated or real."""
@@ -190,7 +195,7 @@ def report(folder: Folder, as_json: AsJson = False) -> None:
 @app.command()
 def check(document: Annotated[Path, typer.Argument(help="A document (.toml) or a model page (.ant).")]) -> None:
     """Check a document or a model page: keys, units, sources, and that its numbers fit the model."""
-    from causalgia.checks import check as find
+    from causalgia.trial.check import check as find
 
     for line in find(document):
         typer.echo(line)
@@ -223,7 +228,9 @@ def _protocol_of(folder: Path) -> Protocol:
 
     if not (folder / PROTOCOL).is_file():
         found = "no protocol.toml" if folder.is_dir() else "no such directory"
-        raise InputError(str(folder), found, "a directory made by simulate", "Name the protocol with --protocol, or run simulate.")
+        raise InputError(
+            str(folder), found, "a directory made by simulate", "Name the protocol with --protocol, or run simulate."
+        )
     return Protocol.load(str(folder / PROTOCOL))
 
 
@@ -248,7 +255,9 @@ def _simulate(plan: Protocol, seed: int, quiet: bool) -> xr.Dataset:
         return take(plan, patients, progress=progress)
 
 
-def _conduct(plan: Protocol, outcomes: xr.Dataset, seed: int, size: int | None, world: str | None) -> dict[str, pl.DataFrame]:
+def _conduct(
+    plan: Protocol, outcomes: xr.Dataset, seed: int, size: int | None, world: str | None
+) -> dict[str, pl.DataFrame]:
     from causalgia.trial.conduct import conduct as reveal
 
     return reveal(plan, outcomes, seed=seed, size=size, world=world)
@@ -271,7 +280,9 @@ def _evaluate(plan: Protocol, outcomes: xr.Dataset, seed: int, quiet: bool) -> x
         return judge(plan, outcomes, seed=seed, progress=progress)
 
 
-def _write_report(folder: Path, plan: Protocol, outcomes: Any, tables: Any, answers: Any, characteristics: Any) -> dict[str, Any]:
+def _write_report(
+    folder: Path, plan: Protocol, outcomes: Any, tables: Any, answers: Any, characteristics: Any
+) -> dict[str, Any]:
     from causalgia.cli import output
     from causalgia.report.page import page
     from causalgia.report.results import results

@@ -53,7 +53,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def part(folder: Path, name: str) -> Iterator[Path]:
-    """A temporary path that becomes folder/name when the block ends well: one part of results that are already there."""
+    """A temporary path that becomes folder/name when the block ends well: a part of results already there."""
     with whole(folder / f".{name}-part") as temporary:
         yield temporary / name
     made, final = folder / f".{name}-part", folder / name

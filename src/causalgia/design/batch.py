@@ -92,7 +92,8 @@ class Plan:
                     found.potential[key, rule] = _potential(world, getattr(protocol.endpoints, key))
         pool = np.flatnonzero(np.logical_or.reduce([world.present for world in worlds.values()]))
         replicates = -(-protocol.evaluation.replicates // batches)
-        # Every 20th person: worlds that enrol fewer of the injured reach further into the pool, and a last stretch would be theirs alone.
+        # Every 20th person: worlds that enrol fewer of the injured reach further into the pool, and a last stretch
+        # would be theirs alone.
         pools = [pool[batch::batches] for batch in range(batches)]
         return cls(protocol, list(worlds.values()), people, seed, replicates, pools)
 
@@ -106,7 +107,9 @@ def rule_of(protocol: Protocol, world: World, key: str) -> str:
 def _potential(world: World, endpoint: Endpoint) -> Potential:
     instrument = Instrument.load(endpoint.measure)
     return Potential(
-        endpoint, instrument, *(latent(world, instrument, endpoint.side, week) for week in (endpoint.at, endpoint.baseline))
+        endpoint,
+        instrument,
+        *(latent(world, instrument, endpoint.side, week) for week in (endpoint.at, endpoint.baseline)),
     )
 
 
@@ -166,13 +169,17 @@ def _recruit(plan: Plan, batch: int) -> tuple[Screening, dict[str, Recruited]]:
         if places == len(pool):
             found = f"{size} randomised, from batches of {len(pool)} enrolled subjects"
             remedy = "Ask for smaller sizes, or simulate more subjects."
-            raise InputError(f"{plan.protocol.path}, key evaluation.sizes", found, "trials that every batch can fill", remedy)
+            raise InputError(
+                f"{plan.protocol.path}, key evaluation.sizes", found, "trials that every batch can fill", remedy
+            )
         places = min(len(pool), 2 * places)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What an analysis needs besides the endpoint: recruits, their errors, when they left, their factors, and the trial's course."""
+    """What an analysis needs besides the endpoint: recruits, their errors, when they left, their factors, and the
+    trial's course.
+    """
 
     recruited: Recruited
     screening: Screening
@@ -196,7 +203,9 @@ class Seen:
         return cls(recruited, screening, leaving_week(protocol, recruited, screening), factors, course)
 
     def values(self, protocol: Protocol, potential: Potential) -> tuple[VisitValue, np.ndarray, np.ndarray]:
-        """An endpoint (replicate, slot), its covariates (replicate, slot, p): baseline, then factors; and who stayed for it."""
+        """An endpoint (replicate, slot), its covariates (replicate, slot, p): baseline, then factors; and who stayed
+        for it.
+        """
         endpoint, instrument = potential.endpoint, potential.instrument
         count = protocol.schedule[endpoint.measure].replicates
 
@@ -213,7 +222,9 @@ def _lowered(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str, 
     alpha, sizes = protocol.evaluation.alpha, protocol.evaluation.sizes
     y, covariates, stayed = seen.values(protocol, potential)
     limit = np.where(y.below, y.value, -np.inf)
-    effect = censored_regression(y.value, limit, seen.recruited.treated, covariates, observed=stayed, sizes=sizes, alpha=alpha)
+    effect = censored_regression(
+        y.value, limit, seen.recruited.treated, covariates, observed=stayed, sizes=sizes, alpha=alpha
+    )
     truth = _truth(np.log(potential.at), seen.recruited, sizes)
     significant = effect.p < alpha
     return {
@@ -251,7 +262,7 @@ ANALYSES = {"lowered": _lowered, "relieved": _relieved}
 
 
 def _decides(protocol: Protocol, seen: Seen, endpoint: Observed, effect: Effect) -> np.ndarray:
-    """Which trials are significant on the clinical endpoint (replicate, size): below a total of 20 by the exact test."""
+    """Which trials are significant on the clinical endpoint (replicate, size); below 20 by the exact test."""
     alpha, recruited = protocol.evaluation.alpha, seen.recruited
     significant = effect.p < alpha
     for j, size in enumerate(protocol.evaluation.sizes):

@@ -28,9 +28,10 @@ def evaluate(
 ) -> xr.Dataset:
     """What the protocol's trial would show, in every world and at every size, against the known truth.
 
-    The pool is cut into 20 disjoint batches; replicate trials draw their people from one batch only, so that the spread between batches
-    holds both errors, of the replicates and of the finite pool. Returns a Dataset of CHARACTERISTICS with dims (world, size) and of GATE
-    with dims (world,), each with its standard error NAME_se. Raises InputError where a batch cannot fill a trial.
+    The pool is cut into 20 disjoint batches; replicate trials draw their people from one batch only, so that the spread
+    between batches holds both errors, of the replicates and of the finite pool. Returns a Dataset of CHARACTERISTICS
+    with dims (world, size) and of GATE with dims (world,), each with its standard error NAME_se. Raises InputError
+    where a batch cannot fill a trial.
     """
     plan = Plan.make(protocol, worlds(outcomes, protocol.control), seed, BATCHES)
     with ThreadPoolExecutor(threads) as pool:

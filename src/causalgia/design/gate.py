@@ -17,7 +17,7 @@ GATE = {
     "specificity": "share of the others who do not pass",
     "ppv": "share of passing subjects who are truly above the limit",
     "npv": "share of subjects who do not pass who are truly not above it",
-    "regression": "ratio of geometric means, measured again without treatment at baseline against the gate, in those who pass",
+    "regression": "ratio of geometric means, untreated reading at baseline to the gate's, in those who pass",
     "decline": "the part of that ratio that is a true change between the two visits",
 }
 
@@ -32,7 +32,7 @@ def gate_readings(protocol: Protocol, world: World, screening: Screening) -> np.
 
 
 def gate_figures(protocol: Protocol, world: World, screening: Screening, again: np.ndarray) -> dict[str, float]:
-    """The figures of GATE over all places; `again` (replicate, place) is the log of the untreated reading at baseline."""
+    """The figures of GATE over all places; `again` (replicate, place) is the log of an untreated baseline reading."""
     assert protocol.gate is not None
     rule = protocol.gate.parsed
     instrument = Instrument.load(protocol.gate.measure)

@@ -6,7 +6,8 @@ from __future__ import annotations
 class InputError(ValueError):
     """Bad input, told in four parts.
 
-    `where` names file, key, or row and column; `found` and `expected` are short phrases; `remedy` is an imperative sentence.
+    `where` names file, key, or row and column; `found` and `expected` are short phrases; `remedy` is an imperative
+    sentence.
     """
 
     def __init__(self, where: str, found: str, expected: str, remedy: str = ""):

@@ -1,7 +1,8 @@
 """The small grammar of covariate formulas and enrolment criteria.
 
-Numbers, names, + - * / ^, comparisons, and / or / not, parentheses, and exp, log, sqrt, min, max, abs. The text is parsed with
-Python's own parser after ^ becomes **, and every node is checked against a list, so that a document cannot run code.
+Numbers, names, + - * / ^, comparisons, and / or / not, parentheses, and exp, log, sqrt, min, max, abs. The text is
+parsed with Python's own parser after ^ becomes **, and every node is checked against a list, so that a document cannot
+run code.
 """
 
 from __future__ import annotations

@@ -13,7 +13,14 @@ from causalgia.documents.errors import InputError
 from causalgia.documents.units import check_unit
 
 Unit = Annotated[str, AfterValidator(check_unit)]
-Formula = Annotated[str, AfterValidator(lambda text: text if expressions.parse(text) is not None else text)]
+
+
+def _formula(text: str) -> str:
+    expressions.parse(text)
+    return text
+
+
+Formula = Annotated[str, AfterValidator(_formula)]
 
 
 class Page(BaseModel):
@@ -32,17 +39,17 @@ class Document(Page):
 
     @classmethod
     def load(cls, name: str | Path) -> Self:
-        """The document of this kind with a library name, or at a path; InputError names file and key of what is wrong."""
+        """The document with a library name, or at a path; InputError names file and key of what is wrong."""
         return reader.load(cls, cls.KIND, name)
 
 
 class Parameter(Page):
     """A parameter as a document gives it.
 
-    Exactly one of `value`, `probability` (a 0/1 draw) or `formula` (of other parameters and covariates); at most one of `cv`
-    (log-normal, log SD = sqrt(log(1 + cv²))), `log_sd` (one number, or [below, above] for a two-piece log-normal whose median
-    is `value`), `logit_sd` and `sd`. `covariates` multiplies the typical value; `range` truncates the random effect;
-    `uncertainty` is the range of typical values that science leaves open.
+    Exactly one of `value`, `probability` (a 0/1 draw) or `formula` (of other parameters and covariates); at most one of
+    `cv` (log-normal, log SD = sqrt(log(1 + cv²))), `log_sd` (one number, or [below, above] for a two-piece log-normal
+    whose median is `value`), `logit_sd` and `sd`. `covariates` multiplies the typical value; `range` truncates the
+    random effect; `uncertainty` is the range of typical values that science leaves open.
     """
 
     value: float | None = None

@@ -38,9 +38,9 @@ class LowStratum(Page):
 
 
 class GateRule(NamedTuple):
-    """A gate rule as numbers: how many replicates, their unit limit, whether the limit itself passes."""
+    """A gate rule as numbers: how many replicates, the limit and its unit, whether the limit itself passes."""
 
-    count: int
+    blisters: int
     limit: float
     unit: str
     inclusive: bool
@@ -73,7 +73,7 @@ class Gate(Page):
 
     @model_validator(mode="after")
     def _consistent(self) -> Gate:
-        if self.parsed.count < 1:
+        if self.parsed.blisters < 1:
             raise InputError("rule", repr(self.rule), "at least 1 replicate", "Correct it.")
         return self
 
@@ -186,7 +186,8 @@ class Evaluation(Page):
 class PublishedResult(Page):
     """What a publication reported for one outcome of this trial.
 
-    Where the outcome is an endpoint of the protocol, `endpoint` and `significant` let the report say how probable the simulation made it.
+    Where the outcome is an endpoint of the protocol, `endpoint` and `significant` let the report say how probable the
+    simulation made it.
     """
 
     outcome: str
@@ -246,8 +247,8 @@ class Protocol(Document):
         if self.gate is not None:
             self._scheduled("gate", self.gate, self.gate.at)
             row = self.schedule[self.gate.measure]
-            if self.gate.parsed.count > row.replicates:
-                found = f"{self.gate.parsed.count} replicates"
+            if self.gate.parsed.blisters > row.replicates:
+                found = f"{self.gate.parsed.blisters} replicates"
                 raise InputError("gate.rule", found, f"at most the {row.replicates} scheduled", "Correct one of them.")
         for name in ("lowered", "relieved"):
             endpoint: Endpoint = getattr(self.endpoints, name)

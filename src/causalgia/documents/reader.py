@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from causalgia.documents.errors import InputError
 
@@ -60,13 +61,22 @@ def load(schema: type[Schema], kind: str, name: str | Path) -> Schema:
         raise InputError(str(path), f"an unreadable file ({error.strerror})", "a TOML document") from None
 
 
+def kind_of(path: Path) -> object:
+    """What a document says it is, before anything else of it is checked."""
+    return _table(path, path.read_bytes()).get("kind")
+
+
+def _table(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(str(path), f"invalid TOML ({error})", "a TOML document", "Mend the line named.") from None
+
+
 @lru_cache(maxsize=256)
 def _read(schema: type[Schema], kind: str, path: Path, content: bytes) -> Schema:
     """The document in `content`; cached, since frozen documents can be shared and are asked for often."""
-    try:
-        table = tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(str(path), f"invalid TOML ({error})", "a TOML document", "Mend the line named.") from None
+    table = _table(path, content)
     if table.get("kind") != kind:
         raise InputError(f"{path}, key kind", repr(table.get("kind")), repr(kind), f'Begin with kind = "{kind}".')
     table["path"] = path
@@ -88,10 +98,10 @@ def validate(schema: type[Schema], table: dict[str, Any], path: Path) -> Schema:
             raise InputError(where, cause.found, cause.expected, cause.remedy) from None
         found, expected = _describe(first)
         others = f" ({len(problems) - 1} more after this one.)" if len(problems) > 1 else ""
-        raise InputError(f"{path}, key {key}", found, expected, _remedy(first, schema) + others) from None
+        raise InputError(f"{path}, key {key}", found, expected, _remedy(first) + others) from None
 
 
-def _describe(problem: dict[str, Any]) -> tuple[str, str]:
+def _describe(problem: ErrorDetails) -> tuple[str, str]:
     if problem["type"] == "extra_forbidden":
         return "an unknown key", "only keys that this document has"
     if problem["type"] == "missing":
@@ -100,7 +110,7 @@ def _describe(problem: dict[str, Any]) -> tuple[str, str]:
     return repr(problem["input"]), message.removeprefix("Value error, ").removeprefix("Input should be ")
 
 
-def _remedy(problem: dict[str, Any], schema: type[BaseModel]) -> str:
+def _remedy(problem: ErrorDetails) -> str:
     if problem["type"] == "extra_forbidden":
         return "Remove it or correct its spelling."
     if problem["type"] == "missing":

@@ -114,9 +114,9 @@ class Condition(Document):
 class Instrument(Document):
     """What a clinic reads: a formula of model outputs for each side, seen with error.
 
-    On a log scale the errors are SDs of the natural logarithm; on a linear scale they are in `unit`. `reads` says how much of
-    drug-bound target the assay counts (0 free, 1 total). Readings below `lloq` are reported as below it; `range` clips and
-    `step` rounds.
+    On a log scale the errors are SDs of the natural logarithm; on a linear scale they are in `unit`. `reads` says how
+    much of drug-bound target the assay counts (0 free, 1 total). Readings below `lloq` are reported as below it;
+    `range` clips and `step` rounds.
     """
 
     KIND = "instrument"

@@ -1,6 +1,7 @@
 """Random numbers by name: one Philox stream a purpose, the subject as counter.
 
-A draw added somewhere changes nothing elsewhere, and the first hundred subjects of a thousand are the hundred subjects of a hundred.
+A draw added somewhere changes nothing elsewhere, and the first hundred subjects of a thousand are the hundred subjects
+of a hundred.
 """
 
 from __future__ import annotations

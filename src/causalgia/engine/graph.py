@@ -12,7 +12,7 @@ from typing import NamedTuple
 TINY = 2.2250738585072014e-308  # smallest normal double: what a logarithm sees in place of zero and below
 EXP_MIN, EXP_MAX = -708.0, 709.0  # beyond these exp leaves the normal doubles
 
-LEAVES = ("const", "parameter", "state", "time")
+LEAVES = ("const", "parameter", "state", "infusion", "time")
 ARITHMETIC = ("neg", "add", "sub", "mul", "div", "recip", "fma", "fnma", "sqrt", "exp", "log", "pow", "min", "max")
 LOGIC = ("lt", "le", "and", "or", "not", "select")
 
@@ -22,7 +22,7 @@ class Node(NamedTuple):
 
     op: str
     args: tuple[int, ...] = ()
-    value: float = 0.0  # the number of a const, the index of a parameter or state
+    value: float = 0.0  # the number of a const, the index of a parameter, state or infusion
 
 
 class Graph:
@@ -42,7 +42,7 @@ class Graph:
         if key not in self._known:
             self._known[key] = len(self.nodes)
             self.nodes.append(key)
-            self.moving.append(op in ("state", "time") or any(self.moving[a] for a in args))
+            self.moving.append(op in ("state", "infusion", "time") or any(self.moving[a] for a in args))
         return self._known[key]
 
     def const(self, value: float) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalgia.engine.cache import kernel_key, read_kernel, write_kernel
-from causalgia.engine.native import fingerprint, load_object
+from causalgia.engine.native import fingerprint, load_object, vector_lanes
 from causalgia.models.model import load_model, read_source
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ class Kernel:
     _engine: object = field(repr=False, compare=False)
 
 
-def load_kernel(source: Path | str, *, lanes: int = 8) -> Kernel:
+def load_kernel(source: Path | str, *, lanes: int | None = None) -> Kernel:
     """The kernel of a model file or text (see `load_model`), from the cache or compiled and cached.
 
-    `lanes` subjects are solved side by side; their number changes the speed and not the results.
+    `lanes` subjects are solved side by side (None: as many as a vector of this machine holds); their number changes
+    the speed and not the results.
     Errors: `InputError` from `load_model`; `ValueError` for a number of lanes that is not in `LANES`.
     """
+    lanes = vector_lanes() if lanes is None else lanes
     if lanes not in LANES:
         raise ValueError(f"lanes is {lanes}; expected one of {LANES}")
     where, text = read_source(source)

@@ -116,8 +116,14 @@ class Lanes:
         return self.mul(p, self.b.bitcast(power, self.type))
 
     def log(self, x: ir.Value) -> ir.Value:
-        """ln x within 1 ulp or so: x = m·2ᵏ, then 2·artanh((m − 1)/(m + 1)) by its series; NaN where x < 0 or NaN."""
-        bits = self.b.bitcast(self.max(x, self.const(TINY)), self.integer)
+        """ln x; −∞ at 0, NaN where x < 0 or NaN."""
+        value = self.log_positive(self.max(x, self.const(TINY)))
+        value = self.select(self.lt(self.const(0.0), x), value, self.const(-math.inf))
+        return self.select(self.le(self.const(0.0), x), value, self.const(math.nan))
+
+    def log_positive(self, x: ir.Value) -> ir.Value:
+        """ln x within 1 ulp or so for normal x > 0: x = m·2ᵏ, then the series of 2·artanh((m − 1)/(m + 1))."""
+        bits = self.b.bitcast(x, self.integer)
         biased = self.b.and_(self.b.lshr(bits, self.whole(52)), self.whole(EXPONENT_MASK))
         k = self.b.sub(biased, self.whole(1023))
         m = self.b.bitcast(self.b.or_(self.b.and_(bits, self.whole(FRACTION_MASK)), self.whole(ONE_BITS)), self.type)
@@ -128,14 +134,12 @@ class Lanes:
         f = self.div(self.sub(m, self.const(1.0)), self.add(m, self.const(1.0)))
         z, twice = self.mul(f, f), self.add(f, f)
         series = self.horner(z, [1 / i for i in range(19, 2, -2)])
-        value = self.fma(k, self.const(math.log(2)), self.fma(self.mul(twice, z), series, twice))
-        value = self.select(self.lt(self.const(0.0), x), value, self.const(-math.inf))
-        return self.select(self.le(self.const(0.0), x), value, self.const(math.nan))
+        return self.fma(k, self.const(math.log(2)), self.fma(self.mul(twice, z), series, twice))
 
     def pow(self, x: ir.Value, y: ir.Value) -> ir.Value:
         """xʸ for x > 0; 0ʸ is 0, 1 or ∞ by the sign of y; NaN for x < 0."""
         zero, one = self.const(0.0), self.const(1.0)
-        value = self.exp(self.mul(y, self.log(self.max(x, self.const(TINY)))))
+        value = self.exp(self.mul(y, self.log_positive(self.max(x, self.const(TINY)))))
         at_zero = self.select(self.lt(zero, y), zero, self.select(self.lt(y, zero), self.const(math.inf), one))
         value = self.select(self.lt(zero, x), value, at_zero)
         return self.select(self.le(zero, x), value, self.const(math.nan))

@@ -79,8 +79,7 @@ class Forms:
         if set(form) <= {UNIT}:
             return form.get(UNIT, g.zero)
         terms = sorted((g.unsigned(c), x) for x, c in form.items() if x != UNIT)
-        start = form.get(UNIT)
-        total = start if start is not None else None
+        total = form.get(UNIT)
         for (negative, c), x in terms:
             total = self._accumulate(total, negative, c, x)
         assert total is not None
@@ -121,6 +120,8 @@ class Forms:
         op, args, value = g.nodes[node]
         if op == "state":
             return {int(value): {UNIT: one}}
+        if op == "infusion":
+            return {}
         if op == "time":
             return {CLOCK: {UNIT: one}}
         if op == "neg":

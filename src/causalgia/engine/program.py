@@ -22,12 +22,14 @@ class Program:
     """What the generated kernel computes, as nodes of one graph.
 
     `hoisted` are the fixed nodes that moving nodes use; `jacobian` is sparse, (i, j) → ∂fᵢ/∂yⱼ; `clock` holds the
-    non-zero ∂fᵢ/∂t; `initial` are fixed; `outputs` are the states, then the assigned variables.
+    non-zero ∂fᵢ/∂t; `rates` include the running infusion of each state; `initial` are fixed; `outputs` are the states,
+    then the assigned variables.
     """
 
     nodes: list[Node]
     moving: list[bool]
     state_nodes: tuple[int, ...]
+    infusions: tuple[int, ...]
     parameter_nodes: tuple[int, ...]
     time: int
     hoisted: tuple[int, ...]
@@ -47,8 +49,11 @@ def build_program(model: Model) -> Program:
     """Lower a model: gather coefficients, differentiate exactly, order the elimination."""
     lowering = _Lowering(model)
     g, forms = lowering.graph, lowering.forms
+    infusions = tuple(g.node("infusion", value=i) for i in range(len(model.states)))
     assigned = [forms.node(lowering.assign(name)) for name in model.assignments]
-    rates = [lowering.form(model.rates[s]) for s in model.states]
+    rates = [
+        forms.add([forms.of(r), lowering.form(model.rates[s])]) for r, s in zip(infusions, model.states, strict=True)
+    ]
     gradients = [forms.form_gradient(rate) for rate in rates]
     rate_nodes = tuple(forms.node(rate) for rate in rates)
     jacobian = {(i, j): forms.node(d) for i, gr in enumerate(gradients) for j, d in sorted(gr.items()) if j != CLOCK}
@@ -60,6 +65,7 @@ def build_program(model: Model) -> Program:
         nodes=g.nodes,
         moving=g.moving,
         state_nodes=lowering.state_nodes,
+        infusions=infusions,
         parameter_nodes=lowering.parameter_nodes,
         time=g.time,
         hoisted=_hoisted(g, roots),

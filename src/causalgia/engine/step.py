@@ -47,8 +47,8 @@ class _Step:
         self.program, self.layout, self.lanes, self.workspace = program, layout, lanes, workspace
         self.n = program.states
         self.y = [self.load(i) for i in range(self.n)]
-        self.rate = [self.load(layout.rate + i) for i in range(self.n)]
-        self.hoisted = {node: self.load(layout.hoist + i) for i, node in enumerate(program.hoisted)}
+        self.fixed = {node: self.load(layout.rate + i) for i, node in enumerate(program.infusions)}
+        self.fixed |= {node: self.load(layout.hoist + i) for i, node in enumerate(program.hoisted)}
 
     def pointer(self, slot: int) -> ir.Value:
         return self.lanes.b.gep(self.workspace, [ir.Constant(INT64, slot * self.lanes.width)], source_etype=DOUBLE)
@@ -102,28 +102,38 @@ class _Step:
         return v.add(taken, rejected)
 
     def keep(self, accepted: ir.Value, y: list[ir.Value]) -> None:
-        """Stores the accepted lanes' states, and their peaks as floors of the error scale."""
-        v = self.lanes
         for i in range(self.n):
-            state = v.select(accepted, y[i], self.y[i])
-            self.store(state, i)
-            peak = v.mul(v.const(tableau.PEAK_FRACTION), v.abs(state))
-            self.store(v.max(self.load(self.layout.floor + i), peak), self.layout.floor + i)
+            self.store(self.lanes.select(accepted, y[i], self.y[i]), i)
+
+    def sizes(self, y: list[ir.Value]) -> list[ir.Value]:
+        """What each state's error is measured by: floor + max(|y|, |y₁|); the floor rises with the state's peak."""
+        v, sizes = self.lanes, []
+        for i in range(self.n):
+            slot, now = self.layout.floor + i, v.abs(self.y[i])
+            floor = v.max(self.load(slot), v.mul(v.const(tableau.PEAK_FRACTION), now))
+            self.store(floor, slot)
+            sizes.append(v.add(floor, v.max(now, v.abs(y[i]))))
+        return sizes
 
     def step_factor(self, mean: ir.Value) -> ir.Value:
         v = self.lanes
-        log = v.log(v.max(mean, v.const(tableau.EXACT)))
+        log = v.log_positive(v.max(mean, v.const(tableau.EXACT)))
         factor = v.mul(v.const(tableau.SAFETY), v.exp(v.mul(v.const(-0.5 / tableau.ORDER), log)))
         return v.max(v.min(factor, v.const(tableau.GROWTH)), v.const(tableau.SHRINK))
 
     def mean_square(self, y: list[ir.Value], error: list[ir.Value], rtol: ir.Value) -> ir.Value:
-        """The mean over states of (error / (rtol·(floor + max(|y|, |y₁|))))²."""
-        v, total = self.lanes, self.lanes.const(0.0)
-        for i in range(self.n):
-            size = v.add(self.load(self.layout.floor + i), v.max(v.abs(self.y[i]), v.abs(y[i])))
-            scaled = v.div(error[i], v.mul(rtol, size))
-            total = v.fma(scaled, scaled, total)
-        return v.mul(total, v.const(1 / self.n))
+        """The mean over states of (error / (rtol·size))²; two states share one division."""
+        v, total, sizes = self.lanes, self.lanes.const(0.0), self.sizes(y)
+        for i in range(0, self.n - 1, 2):
+            (a, b), (p, q) = error[i : i + 2], sizes[i : i + 2]
+            inverse = v.recip(v.mul(p, q))
+            first, second = v.mul(v.mul(a, q), inverse), v.mul(v.mul(b, p), inverse)
+            total = v.fma(second, second, v.fma(first, first, total))
+        if self.n % 2:
+            last = v.div(error[-1], sizes[-1])
+            total = v.fma(last, last, total)
+        inverse = v.recip(v.mul(rtol, rtol))
+        return v.mul(v.mul(total, v.const(1 / self.n)), inverse)
 
     def rosenbrock(self, time: ir.Value, h: ir.Value) -> tuple[list[ir.Value], list[ir.Value]]:
         """The new states and their error estimate."""
@@ -146,12 +156,11 @@ class _Step:
 
     def known(self, y: Sequence[ir.Value], time: ir.Value) -> dict[int, ir.Value]:
         program = self.program
-        return {**self.hoisted, program.time: time, **dict(zip(program.state_nodes, y, strict=True))}
+        return {**self.fixed, program.time: time, **dict(zip(program.state_nodes, y, strict=True))}
 
     def derivatives(self, evaluation: Evaluation) -> list[ir.Value]:
         """f(t, y) plus the running infusions."""
-        rates = evaluation.all(self.program.rates)
-        return [self.lanes.add(f, r) for f, r in zip(rates, self.rate, strict=True)]
+        return evaluation.all(self.program.rates)
 
     def with_clock(self, right: list[ir.Value], clock: dict[int, ir.Value], stage: int) -> list[ir.Value]:
         gamma = tableau.GAMMA_SUM[stage]

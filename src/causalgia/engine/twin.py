@@ -174,6 +174,7 @@ class _Integrator:
             arrives = self.h >= left * tableau.NEARLY
             h = left if arrives else self.h
             y, error = self.attempt(h)
+            self.floor = np.maximum(self.floor, tableau.PEAK_FRACTION * np.abs(self.y))
             scale = self.rtol * (self.floor + np.maximum(np.abs(self.y), np.abs(y)))
             mean = float(np.mean((error / scale) ** 2))
             finite = math.isfinite(mean)
@@ -182,7 +183,6 @@ class _Integrator:
             if mean <= 1.0:
                 self.accepted += 1
                 self.t, self.y = (target if arrives else self.t + h), y
-                self.floor = np.maximum(self.floor, tableau.PEAK_FRACTION * np.abs(y))
                 self.h = max(self.h, h * factor) if arrives else h * factor
             else:
                 self.rejected += 1

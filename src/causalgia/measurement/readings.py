@@ -34,7 +34,7 @@ class VisitValue(NamedTuple):
 
 
 def signal(instrument: Instrument, side: str, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What the instrument would read without error: free target plus the share of bound target that the assay counts."""
+    """What the instrument would read without error: free target plus the share of bound that the assay counts."""
     value = np.asarray(expressions.evaluate(instrument.signal[side], outputs), float)
     if side in instrument.bound and instrument.reads is not None and instrument.reads.value:
         value = value + instrument.reads.value * expressions.evaluate(instrument.bound[side], outputs)
@@ -50,8 +50,8 @@ def names(instrument: Instrument, side: str) -> set[str]:
 def read(instrument: Instrument, latent: np.ndarray, noise: Noise) -> Readings:
     """Readings of `latent` (...) in as many replicates as `noise` holds.
 
-    On a log scale latent · exp(day + replicate error), reported as below the limit where less; on a linear scale latent + error, clipped
-    to the range and rounded to the step.
+    On a log scale latent · exp(day + replicate error), reported as below the limit where less; on a linear scale latent
+    + error, clipped to the range and rounded to the step.
     """
     error = (
         _size(instrument, instrument.day_error) * noise.day
@@ -69,10 +69,10 @@ def read(instrument: Instrument, latent: np.ndarray, noise: Noise) -> Readings:
 def visit_value(instrument: Instrument, readings: Readings) -> VisitValue:
     """The mean of the replicates on the analysis scale.
 
-    A replicate below the limit counts as the limit, and the mean is then an upper limit of what would have been read: a censored value with
-    its own limit, never a substituted one.
+    A replicate below the limit counts as the limit, and the mean is then an upper limit of what would have been read: a
+    censored value with its own limit, never a substituted one.
     """
-    below = readings.below.any(axis=0)
+    below = np.asarray(readings.below.any(axis=0))
     if instrument.scale == "linear":
         return VisitValue(readings.value.mean(axis=0), below)
     limited = np.where(readings.below, lloq(instrument), readings.value)

@@ -18,8 +18,9 @@ def draw(
 ) -> dict[str, np.ndarray]:
     """Individual parameters (person,), by name.
 
-    Every parameter has its own stream, so that person i's number depends on seed, name and i alone. `known` holds covariates
-    and parameters that formulas may name. Formulas are evaluated in the order in which the document gives them.
+    Every parameter has its own stream, so that person i's number depends on seed, name and i alone. `known` holds
+    covariates and parameters that formulas may name. Formulas are evaluated in the order in which the document gives
+    them.
     """
     effects = _random_effects(values, seed, people, correlations)
     result: dict[str, np.ndarray] = {}

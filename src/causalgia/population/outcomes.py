@@ -14,17 +14,20 @@ from causalgia.documents.protocol import Arm
 from causalgia.documents.units import factor
 from causalgia.engine import Events, solve
 from causalgia.population.draw import draw
-from causalgia.population.patients import RTOL, Population, Progress, increments
+from causalgia.population.patients import RTOL, Population, Progress, check_names, increments
 
 # Model outputs that instruments and figures read.
 OUTPUTS = ("Cp", "TNF", "bound", "IL6", "TNF_c", "bound_c", "IL6_c", "NRS", "dTemp", "Oed", "Motor")
+# What a drug says of antibodies outside the model: who forms them, and when.
+ANTIBODIES = ("Z", "t_ada")
 
 
 def simulate(protocol: Protocol, patients: xr.Dataset, *, progress: Progress | None = None) -> xr.Dataset:
     """Both potential outcomes of everybody: a Dataset of OUTPUTS with dims (world, regimen, subject, time).
 
-    `time` is in weeks from randomisation, weekly from screening to the end of follow-up. Pain carries the placebo response from
-    randomisation on, in every arm alike. `status` (world, regimen, subject) is 0 where the integration succeeded.
+    `time` is in weeks from randomisation, weekly from screening to the end of follow-up. Pain carries the placebo
+    response from randomisation on, in every arm alike. `status` (world, regimen, subject) is 0 where the integration
+    succeeded.
     """
     population = Population.load(patients.attrs["condition_path"])
     week = factor(protocol.unit, "week")
@@ -57,11 +60,12 @@ def _regimen(population: Population, patients: xr.Dataset, arm: Arm, times: np.n
     parameters, events = patients["parameter"].values, None
     if arm.drug is not None:
         drug = Drug.load(arm.drug)
+        check_drug(population, drug)
         values = drug_values(drug, patients)
         parameters = parameters.copy()
         for j, symbol in enumerate(population.kernel.parameters):
             if symbol in values:
-                parameters[:, j] = values[symbol] * population._factor(symbol, drug.values[symbol])
+                parameters[:, j] = values[symbol] * population.factor(symbol, drug.values[symbol])
         events = dosing(arm, drug, values)
     return solve(
         population.kernel,
@@ -76,11 +80,22 @@ def _regimen(population: Population, patients: xr.Dataset, arm: Arm, times: np.n
     )
 
 
+def check_drug(population: Population, drug: Drug) -> None:
+    """Raises InputError where drug and model do not fit: a parameter that nothing reads, or one that nobody gives."""
+    symbols = population.kernel.parameters
+    check_names(f"{drug.path}, key", drug.values, (*symbols, *ANTIBODIES))
+    missing = [name for name in symbols if name not in population.entries and name not in drug.values]
+    if missing:
+        raise InputError(
+            f"{drug.path}", f"no value for {missing[0]}", f"the model's drug parameters {', '.join(missing)}", "Add it."
+        )
+
+
 def drug_values(drug: Drug, patients: xr.Dataset) -> dict[str, np.ndarray]:
     """Individual parameters of a drug (subject,): each person's own, whatever the protocol that gives it."""
     ids = patients["id"].values
     seed, people = patients.attrs["seed"], int(ids.max()) + 1
-    known = {name: np.empty(people) for name in patients.data_vars if patients[name].dims == ("subject",)}
+    known = {str(name): np.empty(people) for name in patients.data_vars if patients[name].dims == ("subject",)}
     for name, array in known.items():
         array[ids] = patients[name].values
     with np.errstate(all="ignore"):  # people who are not enrolled have no covariates here
@@ -112,8 +127,12 @@ def dosing(arm: Arm, drug: Drug, values: Mapping[str, np.ndarray]) -> Events:
     )
 
 
-def antibodies(arm: Arm, entries: Mapping[str, Parameter], values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """When antibodies begin to act, NaN in those who form none, and how fast: t_ada after the first dose, at rate k_ada."""
+def antibodies(
+    arm: Arm, entries: Mapping[str, Parameter], values: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """When antibodies begin to act, NaN in those who form none, and how fast: t_ada after the first dose, at rate
+    k_ada.
+    """
     people = len(values["weight"])
     if not entries:
         return np.full(people, np.nan), np.ones(people)
@@ -122,7 +141,7 @@ def antibodies(arm: Arm, entries: Mapping[str, Parameter], values: Mapping[str, 
 
 
 def _placebo(patients: xr.Dataset, times: np.ndarray) -> np.ndarray:
-    """Share of pain left by the placebo response, (world, subject, time): 1 - PEF (1 - exp(-ln 2 t / PHA)), t in days."""
+    """Pain left by the placebo response, (world, subject, time): 1 - PEF (1 - exp(-ln 2 t / PHA)), t in days."""
     days = np.maximum(times * 7.0, 0.0)
     rise = 1 - np.exp(-np.log(2) * days / patients["PHA"].values[..., None])
     return 1 - patients["PEF"].values[..., None] * rise

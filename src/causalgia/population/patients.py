@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,9 @@ Progress = Callable[[int], None]
 # What a parameter of an absent drug is: its amounts are zero, so it multiplies zeros, and any finite number will do.
 ABSENT = 1.0
 RTOL = 1e-5
+# Individual parameters that act outside the model, by the condition: the injury, the assay, the placebo response.
+OUTSIDE = ("recovery", "PEF", "PHA")
+INJURY = "S_injury"
 
 
 def increments(progress: Progress | None) -> Progress | None:
@@ -38,6 +41,15 @@ def increments(progress: Progress | None) -> Progress | None:
     return tell
 
 
+def check_names(where: str, values: Mapping[str, Parameter], known: Collection[str]) -> None:
+    """Raises InputError for a parameter that nothing reads."""
+    unknown = sorted(values.keys() - set(known))
+    if unknown:
+        raise InputError(
+            f"{where}.{unknown[0]}", "an unknown parameter", f"one of {', '.join(sorted(known))}", "Correct it."
+        )
+
+
 @dataclass(frozen=True)
 class Population:
     """A condition's people: its documents and the model's kernel."""
@@ -51,7 +63,22 @@ class Population:
         """The population of a condition, from the library or a path."""
         condition = Condition.load(name)
         shared = Parameters.load(condition.model)
-        return cls(condition, shared, load_kernel(LIBRARY / "models" / f"{condition.model}.ant"))
+        kernel = load_kernel(LIBRARY / "models" / f"{condition.model}.ant")
+        check_names(f"{shared.path}, key values", shared.values, kernel.parameters)
+        for key, values in (
+            ("values", condition.values),
+            *((f"worlds.{w}", page.values) for w, page in condition.worlds.items()),
+        ):
+            check_names(f"{condition.path}, key {key}", values, (*kernel.parameters, *OUTSIDE, INJURY))
+        missing = {*OUTSIDE, INJURY} - condition.values.keys()
+        if missing:
+            raise InputError(
+                f"{condition.path}, key values",
+                f"no {sorted(missing)[0]}",
+                f"a value for {', '.join((*OUTSIDE, INJURY))}",
+                "Add it.",
+            )
+        return cls(condition, shared, kernel)
 
     @property
     def entries(self) -> dict[str, Parameter]:
@@ -61,12 +88,12 @@ class Population:
     def sample(self, subjects: int, *, seed: int, progress: Progress | None = None) -> xr.Dataset:
         """`subjects` enrolled virtual patients in every structural world.
 
-        People are numbered in the order of their injury. In each world the first `subjects` who meet the criteria at entry are
-        enrolled, so the same person, with the same random effects, stands in all worlds that enrol them.
+        People are numbered in the order of their injury. In each world the first `subjects` who meet the criteria at
+        entry are enrolled, so the same person, with the same random effects, stands in all worlds that enrol them.
 
-        Returns a Dataset with `parameter` (world, subject, symbol) and `state` (world, subject, compartment) at screening, `id` (world,
-        subject), covariates and `duration` (world, subject) in days, `recovery`, `PEF`, `PHA` (world, subject), and `injured` (world):
-        how many were looked at.
+        Returns a Dataset with `parameter` (world, subject, symbol) and `state` (world, subject, compartment) at
+        screening, `id` (world, subject), covariates and `duration` (world, subject) in days, `recovery`, `PEF`, `PHA`
+        (world, subject), and `injured` (world): how many were looked at.
         """
         people = int(subjects * 1.25) + 64
         while True:
@@ -96,10 +123,11 @@ class Population:
         columns = np.full((people, len(self.kernel.parameters)), ABSENT)
         for j, symbol in enumerate(self.kernel.parameters):
             if symbol in values:
-                columns[:, j] = values[symbol] * self._factor(symbol, entries[symbol])
+                columns[:, j] = values[symbol] * self.factor(symbol, entries[symbol])
         return columns
 
-    def _factor(self, symbol: str, entry: Parameter) -> float:
+    def factor(self, symbol: str, entry: Parameter) -> float:
+        """What turns a document's value of a symbol into the model's unit."""
         try:
             return factor(entry.unit, model_unit(self.kernel.units[symbol]))
         except InputError as error:
@@ -114,7 +142,7 @@ class Population:
         settle = history.settle.typical * factor(history.settle.unit, "day")
         parameters = self.matrix(values, entries, people)
         injury = Events(
-            time=np.zeros((people, 1)), state=("S",), amount=values["S_injury"][:, None], duration=np.zeros((people, 1))
+            time=np.zeros((people, 1)), state=("S",), amount=values[INJURY][:, None], duration=np.zeros((people, 1))
         )
         solution = solve(
             self.kernel,
@@ -136,16 +164,19 @@ class Population:
         titles = [self.condition.worlds[world].title for world in worlds]
         prior = [self.condition.worlds[world].weight for world in worlds]
 
-        def gather(pick: Callable[[History], np.ndarray]) -> np.ndarray:
-            return np.stack([pick(histories[world])[ids[world]] for world in worlds])
+        def gather(arrays: list[np.ndarray]) -> np.ndarray:
+            return np.stack([array[ids[world]] for world, array in zip(worlds, arrays, strict=True)])
 
-        names = [*self.condition.covariates, "recovery", "PEF", "PHA"]
-        data = {name: (("world", "subject"), gather(lambda h, name=name: h.values[name])) for name in names}
+        every = list(histories.values())
+        data: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
+            name: (("world", "subject"), gather([h.values[name] for h in every]))
+            for name in (*self.condition.covariates, *OUTSIDE)
+        }
         data |= {
             "id": (("world", "subject"), np.stack([ids[world] for world in worlds])),
-            "duration": (("world", "subject"), gather(lambda h: h.entry)),
-            "parameter": (("world", "subject", "symbol"), gather(lambda h: h.parameters)),
-            "state": (("world", "subject", "compartment"), gather(lambda h: h.state)),
+            "duration": (("world", "subject"), gather([h.entry for h in every])),
+            "parameter": (("world", "subject", "symbol"), gather([h.parameters for h in every])),
+            "state": (("world", "subject", "compartment"), gather([h.state for h in every])),
             "injured": (("world",), np.array([ids[world][-1] + 1 for world in worlds])),
             "failed": (("world",), np.array([histories[world].failed for world in worlds])),
         }

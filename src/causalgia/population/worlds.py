@@ -16,7 +16,9 @@ MIXTURE = "mixture"
 
 
 class Rule(NamedTuple):
-    """What the treated show: "drug" as simulated, "control" what they would show on control, "shift" that plus the drug's mean effect."""
+    """What the treated show: "drug" as simulated, "control" what they would show on control, "shift" that plus the
+    drug's mean effect.
+    """
 
     biomarkers: str
     symptoms: str
@@ -32,7 +34,8 @@ CONTROLS = {
 
 @dataclass(frozen=True)
 class World:
-    """One world over the pool: person p of the pool is row `row[p]` of structural world `source[p]`, or absent (row -1).
+    """One world over the pool: person p of the pool is row `row[p]` of structural world `source[p]`, or absent (row
+    -1).
 
     `people` names who lives in it: worlds of the same people differ by their rule alone.
     """

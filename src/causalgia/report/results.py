@@ -231,7 +231,7 @@ def _flow(protocol: Protocol, trial: Tables) -> Json:
         "randomised": len(randomised),
         "low": low,
         "arms": arms,
-        "days": int(adsl["SCRNDAY"].max() or 0),
+        "days": int(adsl["SCRNDAY"].to_numpy().max()),
     }
 
 

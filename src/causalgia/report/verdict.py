@@ -1,4 +1,6 @@
-"""The verdict in plain words, beginning with the assumptions it rests on; every number comes with its Monte Carlo error."""
+"""The verdict in plain words, beginning with the assumptions it rests on; every number comes with its Monte Carlo
+error.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ SURPRISE = 0.05
 
 
 def verdict(protocol: Protocol, table: Json) -> list[str]:
-    """Sentences from the results of `report.results`: what they rest on, what the trial could show, what it could not."""
+    """Sentences from the results of `report.results`: what they rest on, what the trial could show, what it could not.
+    """
     worlds = table["worlds"]
     structural = [world["name"] for world in worlds if world["structural"]]
     sentences = [_rests_on(table, structural)]
@@ -136,7 +139,9 @@ def _cost(protocol: Protocol, table: Json, structural: list[str]) -> str:
 
 
 def _published(row: Json, table: Json, structural: list[str]) -> str:
-    """A published result, and how probable the simulation made it: never fitted, so a poor prediction stands here as one."""
+    """A published result, and how probable the simulation made it: never fitted, so a poor prediction stands here as
+    one.
+    """
     text = f"Published: {row['outcome']}: {row['result']} ({row['source']})."
     if row["endpoint"] is None:
         return text + " The simulation makes no prediction of it."

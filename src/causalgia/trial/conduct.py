@@ -42,7 +42,9 @@ class Trial:
 
     @cached_property
     def events(self) -> list[tables.Event]:
-        """Adverse events: at most one of each term a subject, at the drug's or the control's rate, on a day after a dose."""
+        """Adverse events: at most one of each term a subject, at the drug's or the control's rate, on a day after a
+        dose.
+        """
         dose_days = [*self.protocol.arms[self.protocol.treatment].days]
         found = []
         for term in self.drug.adverse_events:
@@ -62,8 +64,8 @@ def conduct(
 ) -> Tables:
     """One simulated trial as ADaM-shaped tables: adsl, adlb, adqs, adae, adex, adice, and truth.
 
-    `size` is the total randomised (by default the protocol's middle size); `world` one of `worlds(outcomes)`, by default the first structural
-    one. Raises InputError for an unknown world and where the pool cannot fill the trial.
+    `size` is the total randomised (by default the protocol's middle size); `world` one of `worlds(outcomes)`, by
+    default the first structural one. Raises InputError for an unknown world and where the pool cannot fill the trial.
     """
     every = worlds(outcomes, protocol.control)
     name = world or next(iter(every))

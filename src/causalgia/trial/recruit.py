@@ -1,7 +1,8 @@
 """Who is screened, who passes the gate, who is randomised to what, for many replicate trials at once.
 
-Every replicate screens people in an order of its own. Errors and times of leaving belong to a place in that order, so that worlds and sizes
-share them: trials of 40 are the first 40 randomised of trials of 60, and a world differs from another only by what happens in it.
+Every replicate screens people in an order of its own. Errors and times of leaving belong to a place in that order, so
+that worlds and sizes share them: trials of 40 are the first 40 randomised of trials of 60, and a world differs from
+another only by what happens in it.
 """
 
 from __future__ import annotations
@@ -85,13 +86,15 @@ def gate_value(protocol: Protocol, instrument: Instrument, latent: np.ndarray, s
     """The gate's reading (replicate, place): geometric mean of the rule's replicates at the gate visit, in its unit."""
     assert protocol.gate is not None
     rule, gate = protocol.gate.parsed, protocol.gate
-    noise = visit_noise(screening, gate.measure, gate.side, gate.at, rule.count)
+    noise = visit_noise(screening, gate.measure, gate.side, gate.at, rule.blisters)
     value = visit_value(instrument, read(instrument, latent[screening.person], noise)).value
     return np.exp(value) * factor(instrument.unit, rule.unit)
 
 
 def gate_passes(protocol: Protocol, latents: np.ndarray | None, screening: Screening) -> np.ndarray:
-    """Who passes the gate (replicate, place), from what the gate would read of each person without error; all without a gate."""
+    """Who passes the gate (replicate, place), from what the gate would read of each person without error; all without a
+    gate.
+    """
     if protocol.gate is None or latents is None:
         return np.ones(screening.person.shape, bool)
     instrument = Instrument.load(protocol.gate.measure)
@@ -109,9 +112,9 @@ def recruit(
 ) -> Recruited | None:
     """The first `size` randomised of every replicate, or None where a replicate's order runs out.
 
-    `passes` (replicate, place) says who passes the gate, `durations` (person,) days since the injury. Low subjects are taken while they
-    are at most their share of all randomised: after h high ones the cap is floor(h s / (1 - s)), and the number taken is the reflected
-    count min(l, l + min over earlier places of (cap - l)).
+    `passes` (replicate, place) says who passes the gate, `durations` (person,) days since the injury. Low subjects are
+    taken while they are at most their share of all randomised: after h high ones the cap is floor(h s / (1 - s)), and
+    the number taken is the reflected count min(l, l + min over earlier places of (cap - l)).
     """
     present = world.present[screening.person]
     high = present & passes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -78,14 +79,11 @@ def measurements(trial: Trial, scale: str) -> pl.DataFrame:
         instrument = Instrument.load(name)
         if instrument.scale != scale:
             continue
-        for side in row.sides:
-            for week in row.at:
-                parts.append(_visit(trial, instrument, side, week, row.replicates))
+        for side, week in product(row.sides, row.at):
+            parts.append(_visit(trial, instrument, side, week, row.replicates))
+            if week < 0:
                 parts.append(_screen_failures(trial, instrument, side, week, row.replicates))
-    frames = [part for part in parts if part is not None]
-    table = (
-        pl.concat(frames) if frames else _rows(None, [], 0.0, "", Readings(np.empty((0, 0)), np.empty((0, 0), bool)))
-    )
+    table = pl.concat(parts) if parts else _rows(None, [], 0.0, "", Readings(np.empty((0, 0)), np.empty((0, 0), bool)))
     return table.sort("USUBJID", "PARAMCD", "SIDE", "AVISITN", "REPNO", maintain_order=True)
 
 
@@ -109,10 +107,10 @@ def adex(trial: Trial) -> pl.DataFrame:
     number, unit = arm.amount
     weight = trial.world.person("weight")[trial.recruited.person[0]]
     per_kg = "kg" in unit
-    dose = number * factor(unit, "mg/kg" if per_kg else "mg") * (weight if per_kg else 1.0)
-    dose = np.where(trial.recruited.treated[0], dose, 0.0).round(1)
+    amount = number * factor(unit, "mg/kg" if per_kg else "mg") * (weight if per_kg else np.ones(len(weight)))
+    dose = np.where(trial.recruited.treated[0], amount, 0.0).round(1)
     ids = np.array(subject_ids(trial, trial.recruited.place[0]))
-    names = np.where(trial.recruited.treated[0], arm.drug, trial.protocol.control)
+    names = np.where(trial.recruited.treated[0], arm.drug or "", trial.protocol.control)
     frames = []
     for day in arm.days:
         given = trial.left * 7 >= day
@@ -182,10 +180,8 @@ def _adverse_effect(trial: Trial, instrument: Instrument, side: str, week: float
     return effect * adverse
 
 
-def _screen_failures(trial: Trial, instrument: Instrument, side: str, week: float, count: int) -> pl.DataFrame | None:
+def _screen_failures(trial: Trial, instrument: Instrument, side: str, week: float, count: int) -> pl.DataFrame:
     """Screening readings of people who were not randomised: the trial's answer to "raised?" needs them."""
-    if week >= 0:
-        return None
     places = np.setdiff1d(np.arange(trial.last_screened + 1), trial.recruited.place[0])
     person = trial.screening.person[0, places]
     potential = latent(trial.world, instrument, side, week)[0]

@@ -45,8 +45,10 @@ def observe(
 
 
 def leaving_week(protocol: Protocol, recruited: Recruited, screening: Screening) -> np.ndarray:
-    """When each subject leaves, weeks after randomisation (replicate, slot): a constant hazard that loses the stated share by the
-    clinical endpoint."""
+    """When each subject leaves, weeks after randomisation (replicate, slot).
+
+    A constant hazard loses the stated share by the clinical endpoint.
+    """
     share = protocol.conduct.dropout.typical
     if share == 0:
         return np.full(recruited.place.shape, np.inf)

@@ -1,0 +1,117 @@
+"""Does a document fit the model it speaks of? Keys, units, sources, names, and whether its people rest and fall ill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from causalgia.documents import Condition, Drug, InputError, Instrument, Parameters, Protocol
+from causalgia.documents.parameters import Document, Parameter
+from causalgia.documents.reader import LIBRARY, kind_of
+from causalgia.engine import load_kernel, solve
+from causalgia.measurement import readings
+from causalgia.population.outcomes import OUTPUTS, check_drug
+from causalgia.population.patients import Population, check_names
+
+KINDS: dict[str, type[Document]] = {kind.KIND: kind for kind in (Protocol, Condition, Drug, Instrument, Parameters)}
+PEOPLE = 256
+HEALTHY_NRS = 1.0
+HEALTHY_SHARE = 0.95
+
+
+def check(path: Path) -> list[str]:
+    """What was checked, a line each; raises InputError at the first thing that is wrong."""
+    if not path.is_file():
+        raise InputError(str(path), "no such file", "a document (.toml) or a model page (.ant)", "Check the path.")
+    if path.suffix == ".ant":
+        kernel = load_kernel(path)
+        return [f"{len(kernel.states)} states, {len(kernel.parameters)} parameters, all with unit and meaning"]
+    kind = kind_of(path)
+    if kind not in KINDS:
+        raise InputError(f"{path}, key kind", repr(kind), f"one of {', '.join(KINDS)}", "Correct it.")
+    document = KINDS[kind].load(str(path.resolve()))
+    lines = [f"{kind}: every key known, every unit read, every number with a source"]
+    match document:
+        case Condition():
+            lines += _condition(document)
+        case Drug():
+            lines += _drug(document)
+        case Instrument():
+            lines += _instrument(document)
+        case Parameters():
+            kernel = load_kernel(LIBRARY / "models" / f"{document.model}.ant")
+            check_names(f"{path}, key values", document.values, kernel.parameters)
+            lines.append(_share_assumed(document.values))
+        case Protocol():
+            lines += _protocol(document)
+    return lines
+
+
+def _condition(condition: Condition) -> list[str]:
+    """Without an injury, people must rest in health in every world."""
+    population = Population.load(condition.path)
+    lines = [_share_assumed(population.entries)]
+    for world in condition.worlds:
+        values = population.draw(world, PEOPLE, seed=1)
+        entries = {**population.entries, **condition.worlds[world].values}
+        settle = condition.history.settle.typical
+        solution = solve(population.kernel, population.matrix(values, entries, PEOPLE), [settle], outputs=["NRS"])
+        healthy = float((solution.values[:, 0, 0] < HEALTHY_NRS).mean())
+        if not healthy >= HEALTHY_SHARE:
+            found = f"{healthy:.0%} of people with pain below {HEALTHY_NRS:g} without an injury"
+            raise InputError(
+                f"{condition.path}, world {world}", found, f"at least {HEALTHY_SHARE:.0%}", "Correct its values."
+            )
+        lines.append(f"world {world}: {healthy:.0%} of people rest in health without an injury")
+    return lines
+
+
+def _drug(drug: Drug) -> list[str]:
+    """The drug's parameters are the model's, in units that convert; its routes enter states of the model."""
+    population = Population.load("crps-acute")
+    check_drug(population, drug)
+    for name, entry in drug.values.items():
+        if name in population.kernel.units:
+            population.factor(name, entry)
+    for name, route in drug.routes.items():
+        if route.into not in population.kernel.states:
+            states = ", ".join(population.kernel.states)
+            raise InputError(
+                f"{drug.path}, key routes.{name}.into", repr(route.into), f"one of {states}", "Correct it."
+            )
+    return [_share_assumed(drug.values), f"routes: {', '.join(drug.routes)}"]
+
+
+def _instrument(instrument: Instrument) -> list[str]:
+    for side in instrument.signal:
+        unknown = sorted(readings.names(instrument, side) - {*OUTPUTS, "adverse"})
+        if unknown:
+            where = f"{instrument.path}, key signal.{side}"
+            raise InputError(where, f"the name {unknown[0]!r}", f"one of {', '.join(OUTPUTS)}", "Correct it.")
+    return [f"sides: {', '.join(instrument.signal)}"]
+
+
+def _protocol(protocol: Protocol) -> list[str]:
+    """Everything that the protocol names is there and passes its own check."""
+    lines = [f"{protocol.treatment} against {protocol.control}, sizes {', '.join(map(str, protocol.evaluation.sizes))}"]
+    documents: list[Document] = [Condition.load(protocol.population.condition)]
+    documents += [Drug.load(arm.drug) for arm in protocol.arms.values() if arm.drug is not None]
+    documents += [Instrument.load(name) for name in protocol.schedule]
+    for document in documents:
+        check(document.path)
+        lines.append(f"{document.kind} {document.path.stem}: passes its own check")
+    for name, row in protocol.schedule.items():
+        wrong = sorted(set(row.sides) - set(Instrument.load(name).signal))
+        if wrong:
+            where = f"{protocol.path}, key schedule.{name}.sides"
+            raise InputError(
+                where,
+                repr(wrong[0]),
+                f"sides that {name} reads: {', '.join(Instrument.load(name).signal)}",
+                "Correct it.",
+            )
+    return lines
+
+
+def _share_assumed(values: dict[str, Parameter]) -> str:
+    assumed = sum(entry.assumed for entry in values.values())
+    return f"{len(values)} numbers, {assumed} of them assumed"
