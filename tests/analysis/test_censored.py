@@ -92,20 +92,14 @@ def test_statuses():
     limit = np.full(y.shape, -9.0)
     limit[1] = 9.0
     limit[2] = np.where(treated[2], 9.0, -9.0)
-    limit[3] = np.sort(y[3])[-4]  # three values for five coefficients
+    limit[3] = 9.0
+    limit[3, :4] = -9.0  # four values for four coefficients
+    treated[3, :4] = [0, 1, 0, 1]
     y[4, 3] = np.inf
     z[5, :, 0] = treated[5]
-    expected = [
-        Status.OK,
-        Status.ALL_CENSORED,
-        Status.ARM_CENSORED,
-        {Status.TOO_FEW, Status.ARM_CENSORED},
-        Status.NOT_FINITE,
-        Status.SINGULAR,
-    ]
     effect = censored_regression(y, limit, treated, z)
-    for status, wanted in zip(effect.status[:, 0], expected, strict=True):
-        assert status in (wanted if isinstance(wanted, set) else {wanted})
+    expected = ["OK", "ALL_CENSORED", "ARM_CENSORED", "TOO_FEW", "NOT_FINITE", "SINGULAR"]
+    assert [Status(s).name for s in effect.status[:, 0]] == expected
     assert np.isnan(effect.estimate[1:]).all()
 
 
@@ -117,6 +111,15 @@ def test_a_wholly_censored_stratum_does_not_hide_the_effect():
     for coding in (stratum, ~stratum):
         effect = censored_regression(y, limit, treated, np.tile(coding[:, None], (20, 1, 1)))
         np.testing.assert_allclose(effect.estimate, rest.estimate, rtol=1e-6)
+
+
+def test_an_effect_without_a_bound_is_not_converged():
+    y = np.array([1.0, 1.4, 2.2, 1.9, 0.0, 0.0, 0.0, 3.0, 2.5, 3.7])
+    treated = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
+    stratum = np.array([0, 0, 0, 0, 0, 0, 0, 1, 1, 1])  # where both arms are, the controls lie below the limit
+    effect = censored_regression(y, 0.5, treated, stratum[:, None])
+    assert effect.status[0] == Status.NOT_CONVERGED
+    assert np.isnan(effect.estimate[0])
 
 
 def test_mean_without_censoring_is_the_one_sample_t_test():
@@ -194,7 +197,7 @@ def test_pairs_that_cannot_be_fitted_have_a_status():
     assert fit.status[:, 0].tolist() == [Status.OK, Status.ARM_CENSORED, Status.TOO_FEW]
 
 
-@pytest.mark.parametrize(("share", "sizes"), [(0.3, (0.043, 0.047, 0.047)), (0.6, (0.041, 0.042, 0.046))])
+@pytest.mark.parametrize(("share", "sizes"), [(0.3, (0.045, 0.047, 0.047)), (0.6, (0.039, 0.043, 0.045))])
 def test_size_and_bias_under_censoring_are_as_documented(share, sizes):
     y, treated, z = trials(14, 4000, 60)
     effect = censored_regression(y, np.quantile(y, share), treated, z, sizes=[20, 40, 60])

@@ -6,14 +6,14 @@ from engine_pages import BENCHMARKS, CLOCKED, ROBERTSON, VAN_DER_POL, reference_
 from scipy.integrate import solve_ivp
 
 from causalgia.engine import Events, load_kernel, solve
-from causalgia.engine.twin import _System
+from causalgia.engine.twin import System
 from causalgia.models import load_model
 
 
 def radau(model_text, parameters, initial, times):
     """SciPy's Radau at a tight tolerance on the rates that SymPy writes."""
     model = load_model(model_text)
-    system, p = _System.of(model), [parameters[n] for n in model.parameters]
+    system, p = System.of(model), [parameters[n] for n in model.parameters]
     n, tight = len(initial), {"method": "Radau", "rtol": 1e-10, "atol": 1e-13}
     jac = lambda t, y: np.reshape(system.jacobian(t, y, p), (n, n))  # noqa: E731
     return solve_ivp(lambda t, y: system.rates(t, y, p), (0, times[-1]), initial, t_eval=times, jac=jac, **tight).y.T
@@ -44,7 +44,7 @@ def test_target_mediated_disposition_agrees_with_scipy(kind):
     times = np.array([0.5, 7.0, 13.0])  # during the first infusion's course only, so that SciPy needs two pieces
     outputs = kernel.states
     solution = solve(kernel, p, times, outputs=outputs, events=events, rtol=1e-8)
-    system = _System.of(model)
+    system = System.of(model)
     dose = np.zeros(len(kernel.states))
     dose[0] = events.amount[0, 0] * 12
     tight = {"method": "LSODA", "rtol": 1e-10, "atol": 1e-12}

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from causalgia.analysis.batches import Batch
 from causalgia.analysis.estimates import Array, Status
-from causalgia.analysis.moments import PIVOT, eliminate, nested_moments
+from causalgia.analysis.moments import eliminate, nested_moments
 from causalgia.analysis.newton import Lanes, maximise
 from causalgia.analysis.tails import log_cdf
 
 LANES = 1024
 """Replicates times sizes worked on at a time, for the processor's cache."""
+FLAT = 1e-6
+"""Share of a complete sample's information on the target below which the likelihood rises for ever in its direction."""
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,8 @@ def _solve(data: _Data, lanes: Lanes, scale: Array) -> tuple[Array, NDArray[np.i
     theta, target = top.parameters[-2:]
     a, b, c = U[-2, -2], U[-2, -1], U[-1, -1]
     determinant = a * c - b * b
-    fine = top.converged & (determinant > PIVOT * scale[-1] * scale[-2])
+    fine = top.converged & (determinant > FLAT * scale[-1] * a)
     determinant = np.where(fine, determinant, np.nan)
     variance = (c * target**2 / theta**2 + 2 * b * target / theta + a) / (theta**2 * determinant)
-    status = np.where(fine, Status.OK, np.where(top.converged, Status.SINGULAR, Status.NOT_CONVERGED)).astype(np.int8)
+    status = np.where(fine, Status.OK, Status.NOT_CONVERGED).astype(np.int8)
     return np.where(fine, np.stack([-target / theta, np.sqrt(variance), 1 / theta]), np.nan), status

@@ -225,7 +225,7 @@ def _lowered(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str, 
     effect = censored_regression(
         y.value, limit, seen.recruited.treated, covariates, observed=stayed, sizes=sizes, alpha=alpha
     )
-    truth = _truth(np.log(potential.at), seen.recruited, sizes)
+    truth = _truth(potential.at, seen.recruited, sizes)
     significant = effect.p < alpha
     return {
         "lowered": significant.mean(axis=0),

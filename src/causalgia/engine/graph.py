@@ -12,10 +12,6 @@ from typing import NamedTuple
 TINY = 2.2250738585072014e-308  # smallest normal double: what a logarithm sees in place of zero and below
 EXP_MIN, EXP_MAX = -708.0, 709.0  # beyond these exp leaves the normal doubles
 
-LEAVES = ("const", "parameter", "state", "infusion", "time")
-ARITHMETIC = ("neg", "add", "sub", "mul", "div", "recip", "fma", "fnma", "sqrt", "exp", "log", "pow", "min", "max")
-LOGIC = ("lt", "le", "and", "or", "not", "select")
-
 
 class Node(NamedTuple):
     """One operation: `fma` is a·b + c, `fnma` is c − a·b, `select` is condition, then, else."""

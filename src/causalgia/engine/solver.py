@@ -97,8 +97,12 @@ def solve(
     chunks = range(0, subjects, CHUNK)
     workers = min(threads or os.cpu_count() or 1, max(len(chunks), 1))
     with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(work, chunks):
-            pass
+        try:
+            for future in [pool.submit(work, first) for first in chunks]:
+                future.result()
+        except BaseException:  # an interrupt, or what `progress` raises: no further chunk starts
+            pool.shutdown(cancel_futures=True)
+            raise
     return solution
 
 

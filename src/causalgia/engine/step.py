@@ -64,11 +64,12 @@ class _Step:
 
     def emit(self, rtol: ir.Value, max_steps: ir.Value) -> ir.Value:
         v = self.lanes
-        time, step, target = self.scalar("time"), self.scalar("step"), self.scalar("target")
+        time, target, shortest = self.scalar("time"), self.scalar("target"), v.const(tableau.SHORTEST)
+        step = v.max(self.scalar("step"), shortest)
         alive = v.lt(v.const(0.0), self.scalar("alive"))
         left = v.sub(target, time)
         arrives = v.le(v.mul(left, v.const(tableau.NEARLY)), step)
-        h = v.select(alive, v.select(arrives, left, step), v.const(1.0))
+        h = v.select(alive, v.select(arrives, v.max(left, shortest), step), v.const(1.0))
         y, error = self.rosenbrock(time, h)
         mean = self.mean_square(y, error, rtol)
         finite = v.finite(mean)

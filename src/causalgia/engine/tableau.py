@@ -65,6 +65,7 @@ GAMMA_SUM = tuple((_GAMMAS.sum(axis=1).round(13) + 0.0).tolist())
 SAFETY, SHRINK, GROWTH = 0.9, 0.15, 6.0  # of the step size, per step
 RESTART = 1e-3  # first step after a start or an event, as a share of the way to the next record
 NEARLY = 0.9999999  # a step that falls this short of the next record goes all the way
+SHORTEST = 1e-200  # a step of which the reciprocal is still a number: records may stand closer
 SMALLEST = 1e-14  # step over time at which a rejected step is a failure
 REJECT, EXACT = 1e10, 1e-20  # mean squared errors that stand for a non-finite one, and for none
 PEAK_FRACTION = 1e-4  # of a state's largest value so far, below which its error is absolute

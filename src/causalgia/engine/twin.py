@@ -43,7 +43,7 @@ def solve_twin(
     names = model.states, model.parameters, model.outputs
     problem = check_problem(names, parameters, times, outputs, initial, start, events, floor)
     solution = blank_solution(problem, len(model.states))
-    system = _System.of(model)
+    system = System.of(model)
     with np.errstate(all="ignore"):
         for s, p in enumerate(problem.parameters):
             y = np.array(system.initial(p) if problem.initial is None else problem.initial[s], dtype=np.float64)
@@ -89,7 +89,7 @@ def _disturb(integrator: _Integrator, doses: Doses, given: list[int], now: float
 
 
 @dataclass(frozen=True)
-class _System:
+class System:
     """f, J, ∂f/∂t, outputs of (t, y, p) and initial states of p, as NumPy functions."""
 
     rates: Function
@@ -99,7 +99,7 @@ class _System:
     initial: Function
 
     @staticmethod
-    def of(model: Model) -> _System:
+    def of(model: Model) -> System:
         y = [symbol(s) for s in model.states]
         p = [symbol(s) for s in model.parameters]
         variables = _substituted(model)
@@ -112,7 +112,7 @@ class _System:
 
         initial = sp.lambdify([p], [_guarded(model.initial[s]) for s in model.states], modules=[GUARDS, "numpy"])
         jacobian = [sp.diff(f, x) for f in rates for x in y]
-        return _System(
+        return System(
             compiled(rates), compiled(jacobian), compiled([sp.diff(f, TIME) for f in rates]), compiled(outputs), initial
         )
 
@@ -155,7 +155,7 @@ GUARDS = {
 class _Integrator:
     """Rodas5P with the step control of the kernel, for one subject."""
 
-    def __init__(self, system: _System, p: Floats, t: float, y: Floats, control: tuple[float, Floats, int]) -> None:
+    def __init__(self, system: System, p: Floats, t: float, y: Floats, control: tuple[float, Floats, int]) -> None:
         self.system, self.p, self.t, self.y = system, p, t, y
         self.rtol, floor, self.max_steps = control
         self.floor, self.infusion, self.h = floor.copy(), np.zeros_like(y), math.inf
@@ -171,8 +171,9 @@ class _Integrator:
             self.restart(target)
         while self.status == 0 and self.t < target:
             left = target - self.t
+            self.h = max(self.h, tableau.SHORTEST)
             arrives = self.h >= left * tableau.NEARLY
-            h = left if arrives else self.h
+            h = max(left, tableau.SHORTEST) if arrives else self.h
             y, error = self.attempt(h)
             self.floor = np.maximum(self.floor, tableau.PEAK_FRACTION * np.abs(self.y))
             scale = self.rtol * (self.floor + np.maximum(np.abs(self.y), np.abs(y)))

@@ -20,14 +20,14 @@ class Noise(NamedTuple):
 
 
 class Readings(NamedTuple):
-    """Readings (replicate, ...) in the instrument's unit, and which of them are below its limit."""
+    """Readings (replicate, ...) on the instrument's scale, natural log or linear, and which are below its limit."""
 
     value: np.ndarray
     below: np.ndarray
 
 
 class VisitValue(NamedTuple):
-    """One value a visit on the analysis scale (natural log or linear), and whether it is only an upper limit."""
+    """One value a visit on the instrument's scale, and whether it is only an upper limit."""
 
     value: np.ndarray
     below: np.ndarray
@@ -47,36 +47,51 @@ def names(instrument: Instrument, side: str) -> set[str]:
     return set().union(*(expressions.symbols(formula) for formula in formulas))
 
 
-def read(instrument: Instrument, latent: np.ndarray, noise: Noise) -> Readings:
-    """Readings of `latent` (...) in as many replicates as `noise` holds.
+def to_scale(instrument: Instrument, value: np.ndarray) -> np.ndarray:
+    """A value in the instrument's unit on its scale."""
+    return np.log(value) if instrument.scale == "log" else value
 
-    On a log scale latent · exp(day + replicate error), reported as below the limit where less; on a linear scale latent
-    + error, clipped to the range and rounded to the step.
+
+def from_scale(instrument: Instrument, value: np.ndarray) -> np.ndarray:
+    """A value on the instrument's scale in its unit."""
+    return np.exp(value) if instrument.scale == "log" else value
+
+
+def read(instrument: Instrument, latent: np.ndarray, noise: Noise) -> Readings:
+    """Readings of `latent` (...), on the instrument's scale, in as many replicates as `noise` holds.
+
+    latent + day's error + replicate's error; on a log scale reported as below the limit where less, on a linear scale
+    clipped to the range and rounded to the step.
     """
-    error = (
-        _size(instrument, instrument.day_error) * noise.day
-        + _size(instrument, instrument.replicate_error) * noise.replicate
-    )
+    centre = latent + _size(instrument, instrument.day_error) * noise.day
+    replicate_sd = _size(instrument, instrument.replicate_error)
+    if replicate_sd:
+        value = centre + replicate_sd * noise.replicate
+    else:
+        value = np.broadcast_to(centre, (len(noise.replicate), *centre.shape))
     if instrument.scale == "log":
-        value = latent * np.exp(error)
-        return Readings(value, value < lloq(instrument))
-    value = np.clip(latent + error, *(instrument.range or (-np.inf, np.inf)))
+        return Readings(value, value < log_lloq(instrument))
+    value = np.clip(value, *(instrument.range or (-np.inf, np.inf)))
     if instrument.step is not None:
         value = np.round(value / instrument.step) * instrument.step
     return Readings(value, np.zeros(value.shape, bool))
 
 
 def visit_value(instrument: Instrument, readings: Readings) -> VisitValue:
-    """The mean of the replicates on the analysis scale.
+    """The mean of the replicates.
 
     A replicate below the limit counts as the limit, and the mean is then an upper limit of what would have been read: a
     censored value with its own limit, never a substituted one.
     """
     below = np.asarray(readings.below.any(axis=0))
-    if instrument.scale == "linear":
-        return VisitValue(readings.value.mean(axis=0), below)
-    limited = np.where(readings.below, lloq(instrument), readings.value)
-    return VisitValue(np.log(limited).mean(axis=0), below)
+    value = readings.value if instrument.scale == "linear" else np.maximum(readings.value, log_lloq(instrument))
+    return VisitValue(value[0] if len(value) == 1 else value.mean(axis=0), below)
+
+
+def log_lloq(instrument: Instrument) -> float:
+    """The natural logarithm of the lower limit of quantification; minus infinity where there is none."""
+    limit = lloq(instrument)
+    return float(np.log(limit)) if limit > 0 else -np.inf
 
 
 def lloq(instrument: Instrument) -> float:

@@ -15,6 +15,13 @@ from causalgia.models.mathml import TIME, symbol, to_sympy
 from causalgia.models.model import Model
 
 UNNAMED = "__main"
+# libantimony 3.3 crashes (no error: the process ends) where one of these names a quantity in a formula.
+FUNCTION_NAMES = re.compile(
+    "abs|a?(cos|cot|csc|sec|sin|tan)h?|arc(cos|cot|csc|sec|sin|tan)h?|ceil|ceiling|delay|exp|factorial|floor|implies|"
+    "ln|log|log10|max|min|piecewise|pow|power|quotient|rateOf|rem|root|sqr|sqrt|and|or|not|xor|"
+    "bernoulli|binomial|cauchy|chisquare|exponential|gamma|laplace|lognormal|normal|poisson|rayleigh|uniform|"
+    "truncatedNormal"
+)
 
 
 def model_from_text(where: str, text: str) -> Model:
@@ -50,6 +57,11 @@ def _antimony_to_sbml(where: str, text: str) -> str:
     for number, line in enumerate(text.splitlines(), start=1):
         if re.match(r'\s*import\s*"', line):
             raise InputError(f"{where}, line {number}", "an import", "one self-contained page", "Paste the text in.")
+        code = re.sub(r'"[^"]*"', "", line).split("//")[0]
+        for name in re.findall(r"\b([A-Za-z_]\w*)\b(?!\s*\()", code):
+            if FUNCTION_NAMES.fullmatch(name):
+                found = f"{name!r}, the name of a function, without its argument"
+                raise InputError(f"{where}, line {number}", found, "a name of your own", f"Rename it, as in {name}_1.")
     antimony.clearPreviousLoads()
     if antimony.loadAntimonyString(text) < 0:
         message = antimony.getLastError().strip().replace("\n", " ")

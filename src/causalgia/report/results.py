@@ -15,7 +15,7 @@ from causalgia.design.batch import CHARACTERISTICS, wounds_per_subject
 from causalgia.design.gate import GATE
 from causalgia.documents import Condition, Drug, Instrument, Parameters, Protocol, streams
 from causalgia.documents.parameters import Parameter
-from causalgia.measurement.readings import Noise, read, visit_value
+from causalgia.measurement.readings import Noise, from_scale, read, visit_value
 from causalgia.population.worlds import World, worlds
 from causalgia.report.verdict import verdict
 from causalgia.trial.visits import latent
@@ -159,7 +159,7 @@ def _population(protocol: Protocol, world: World) -> Json:
             )
         )
         seen = visit_value(instrument, read(instrument, potential, Noise(noise.day, noise.replicate[None]))).value
-        simulated = [_with_error(np.exp(part), percent) for part in [seen] for percent in (25, 50, 75)]
+        simulated = [_with_error(from_scale(instrument, seen), percent) for percent in (25, 50, 75)]
         rows.append(row.model_dump() | {"simulated": simulated, "title": instrument.title})
     symptoms = {}
     for name in ("NRS", "dTemp", "Oed", "Motor"):

@@ -15,7 +15,7 @@ import numpy as np
 from causalgia.analysis.allocation import allocation_lists, positions
 from causalgia.documents import Instrument, Protocol, streams
 from causalgia.documents.units import factor
-from causalgia.measurement.readings import Noise, read, visit_value
+from causalgia.measurement.readings import Noise, from_scale, read, visit_value
 from causalgia.population.worlds import World
 
 
@@ -79,7 +79,7 @@ class Recruited:
 
     def outcome(self, potential: np.ndarray) -> np.ndarray:
         """The revealed one of two potential outcomes (regimen, person)."""
-        return np.where(self.treated, potential[1][self.person], potential[0][self.person])
+        return potential.ravel()[self.treated * np.int32(potential.shape[1]) + self.person]
 
 
 def gate_value(protocol: Protocol, instrument: Instrument, latent: np.ndarray, screening: Screening) -> np.ndarray:
@@ -88,7 +88,7 @@ def gate_value(protocol: Protocol, instrument: Instrument, latent: np.ndarray, s
     rule, gate = protocol.gate.parsed, protocol.gate
     noise = visit_noise(screening, gate.measure, gate.side, gate.at, rule.blisters)
     value = visit_value(instrument, read(instrument, latent[screening.person], noise)).value
-    return np.exp(value) * factor(instrument.unit, rule.unit)
+    return from_scale(instrument, value) * factor(instrument.unit, rule.unit)
 
 
 def gate_passes(protocol: Protocol, latents: np.ndarray | None, screening: Screening) -> np.ndarray:

@@ -147,9 +147,10 @@ def truth(trial: Trial) -> pl.DataFrame:
     table = {"USUBJID": subject_ids(trial, trial.recruited.place[0]), "WORLD": [trial.world.name] * len(person)}
     for name in ("lowered", "relieved"):
         endpoint = getattr(trial.protocol.endpoints, name)
-        potential = latent(trial.world, Instrument.load(endpoint.measure), endpoint.side, endpoint.at)
-        table[f"{name.upper()}_CONTROL"] = potential[0][person]
-        table[f"{name.upper()}_TREATED"] = potential[1][person]
+        instrument = Instrument.load(endpoint.measure)
+        potential = latent(trial.world, instrument, endpoint.side, endpoint.at)
+        control, treated = readings.from_scale(instrument, potential)[:, person]
+        table[f"{name.upper()}_CONTROL"], table[f"{name.upper()}_TREATED"] = control, treated
     return pl.DataFrame(table)
 
 
@@ -196,8 +197,9 @@ def _rows(instrument: Instrument | None, ids: list[str], week: float, side: str,
     """Long rows of one visit, one a replicate and subject; a reading below the limit has no AVAL."""
     count, people = seen.value.shape
     limit = lloq(instrument) if instrument is not None else 0.0
-    digits = 4 if instrument is not None and instrument.scale == "log" else 3
-    value, below = np.round(seen.value.ravel(), digits), seen.below.ravel()
+    value, below = seen.value.ravel(), seen.below.ravel()
+    if instrument is not None:
+        value = np.round(readings.from_scale(instrument, value), 4)
     text = [f"<{limit:g}" if low else f"{number:g}" for number, low in zip(value, below, strict=True)]
     length = count * people
     return pl.DataFrame(

@@ -16,15 +16,18 @@ from causalgia.trial.recruit import Recruited, Screening, visit_noise
 def latent(
     world: World, instrument: Instrument, side: str, week: float, extra: Mapping[str, np.ndarray] | None = None
 ) -> np.ndarray:
-    """Potential outcomes (regimen, person) of a reading without error; a person's recovery belongs to the reading."""
+    """Potential outcomes (regimen, person) of a reading without error, on the instrument's scale.
+
+    A person's recovery belongs to the reading.
+    """
     value = true_signal(world, instrument, side, week, extra)
-    return value * world.person("recovery") if instrument.recovery else value
+    return readings.to_scale(instrument, value * world.person("recovery") if instrument.recovery else value)
 
 
 def true_signal(
     world: World, instrument: Instrument, side: str, week: float, extra: Mapping[str, np.ndarray] | None = None
 ) -> np.ndarray:
-    """Potential outcomes (regimen, person) at the site itself, were everything recovered."""
+    """Potential outcomes (regimen, person) at the site itself, in the instrument's unit: were everything recovered."""
     extra = extra or {}
     outputs = {name: world.output(name, week) for name in readings.names(instrument, side) - extra.keys()}
     return readings.signal(instrument, side, {**outputs, **extra})
