@@ -3,8 +3,8 @@
     python benchmarks/engine.py [--subjects 2000] [--goal 1e-5]
 
 Every solver runs at the loosest of its tolerances whose largest error over subjects, times and states stays below the
-goal, measured against the engine at rtol 1e-11. Error is |y − y*| / max(|y*|, 10⁻⁴·largest |y*| of the state). Peers
-that are not installed are left out; all run on one thread unless the line says otherwise.
+goal, measured against the engine at rtol 1e-11. Error is |y − y*| / max(|y*|, 10⁻⁴·largest |y*| of the state).
+SciPy runs on the first eight subjects, with the same common subexpressions shared, one thread.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ def ancova(
     order = (*range(2, len(batch.columns)), 1, 0)  # covariates, arm, endpoint
     parts = []
     for chunk in batch.chunks(CHUNK):
-        seen = batch.observed[chunk].T
-        v = np.stack([np.where(seen, batch.columns[j][chunk].T, 0.0) for j in order], axis=1)
+        seen = batch.observed[chunk]
+        v = np.stack([np.where(seen, batch.columns[j][chunk], 0.0) for j in order], axis=2)
         with np.errstate(invalid="ignore", over="ignore"):  # told by the status
             parts.append(_from_moments(*nested_moments(v, seen.astype(float), batch.sizes)))
     estimate, se, df, status = (batch.restore(np.concatenate(part, axis=1)) for part in zip(*parts, strict=True))

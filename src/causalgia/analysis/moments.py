@@ -1,7 +1,7 @@
 """First and second moments of nested prefixes of the subjects, and their elimination, for many replicates at once.
 
-The replicate is the last axis everywhere and every sum runs over the subjects in their order, so a replicate's bits do
-not depend on the batch it stands in, and a prefix gives the bits of a trial that stopped there.
+Every replicate is summed on its own, so its bits do not depend on the batch it stands in. In results the replicate is
+the last axis.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ PIVOT = 1e-10
 def nested_moments(v: Array, weight: Array, sizes: Sequence[int]) -> tuple[Array, Array, Array]:
     """Counts, means and centred cross-products of the first `size` subjects, for each size, in one pass.
 
-    v (n, q, R), weight (n, R) of 0 and 1 → counts (S, R), means (S, q, R), products (S, q, q, R).
-    Welford's update: d = v − mean, mean += d/n, C += (1 − 1/n) d dᵀ.
+    v (R, n, q), weight (R, n) of 0 and 1 → counts (S, R), means (S, q, R), products (S, q, q, R). Every stretch between
+    two sizes is one matrix product a replicate, about a shift (the mean of all), which keeps the digits.
     """
-    _, q, R = v.shape
-    counts, means, products = np.zeros((len(sizes), R)), np.zeros((len(sizes), q, R)), np.zeros((len(sizes), q, q, R))
-    count, mean, product = np.zeros(R), np.zeros((q, R)), np.zeros((q, q, R))
-    for i in range(max(sizes)):
-        count = count + weight[i]
-        share = weight[i] / np.maximum(count, 1)
-        d = v[i] - mean
-        mean += share * d
-        product += (d * (weight[i] - share))[:, None] * d
-        for s, size in enumerate(sizes):
-            if size == i + 1:
-                counts[s], means[s], products[s] = count, mean, product
-    return counts, means, products
+    R, _, q = v.shape
+    order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    counts, sums, products = np.zeros((len(sizes), R)), np.zeros((len(sizes), R, q)), np.zeros((len(sizes), R, q, q))
+    everybody = np.maximum(weight.sum(axis=1), 1)
+    shift = (v * weight[..., None]).sum(axis=1) / everybody[:, None]
+    d = (v - shift[:, None]) * weight[..., None]
+    count, total, product, first = np.zeros(R), np.zeros((R, q)), np.zeros((R, q, q)), 0
+    for s in order:
+        part = d[:, first : sizes[s]]
+        count = count + weight[:, first : sizes[s]].sum(axis=1)
+        total = total + part.sum(axis=1)
+        product = product + part.transpose(0, 2, 1) @ part
+        counts[s], sums[s], products[s], first = count, total, product, sizes[s]
+    mean = sums / np.maximum(counts, 1)[..., None]
+    products -= (counts[..., None, None] * mean[..., None]) * mean[..., None, :]
+    return counts, np.moveaxis(shift + mean, 1, 2), np.moveaxis(products, 1, 3)
 
 
 def eliminate(C: Array, pivots: int, scale: Array | None = None) -> tuple[Array, NDArray[np.bool_]]:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from causalgia.analysis.batches import Batch
 from causalgia.analysis.estimates import Array, Status
 from causalgia.analysis.moments import eliminate, nested_moments
-from causalgia.analysis.newton import Lanes, maximise
+from causalgia.analysis.newton import Lanes, maximise, newton_step
 from causalgia.analysis.tails import log_cdf
 
-LANES = 1024
+LANES = 4096
 """Replicates times sizes worked on at a time, for the processor's cache."""
 FLAT = 1e-6
 """Share of a complete sample's information on the target below which the likelihood rises for ever in its direction."""
@@ -36,12 +36,12 @@ def fit_batch(batch: Batch, arm: bool) -> Fit:
     """Mark what lies below its limit and fit chunk by chunk; columns are the value, its limit, the arm, covariates."""
     parts = []
     for chunk in batch.chunks(max(1, LANES // len(batch.sizes))):
-        seen = batch.observed[chunk].T
-        y, limit, *others = (column[chunk].T for column in batch.columns)
+        seen = batch.observed[chunk]
+        y, limit, *others = (column[chunk] for column in batch.columns)
         censored = seen & ~(y > limit)
         value = np.where(censored, limit, y)
         columns = (*others[1:], value, others[0]) if arm else (value,)
-        raw = np.stack([np.where(seen, column, 0.0) for column in columns], axis=1)
+        raw = np.stack([np.where(seen, column, 0.0) for column in columns], axis=2)
         with np.errstate(invalid="ignore", over="ignore"):  # told by the status
             parts.append(_fit(raw, seen.astype(float), censored.astype(float), batch.sizes, arm))
     joined = (np.concatenate([getattr(part, f.name) for part in parts], axis=1) for f in fields(Fit))
@@ -104,24 +104,24 @@ class _Data:
 
 
 def _fit(raw: Array, seen: Array, censored: Array, sizes: Sequence[int], arm: bool) -> Fit:
-    """Fit one chunk: raw (n, q, R) holds covariates, value or limit and, if `arm`, the arm; seen, censored (n, R).
+    """Fit one chunk: raw (R, n, q) holds covariates, value or limit and, if `arm`, the arm; seen, censored (R, n).
 
     The target is the coefficient of the arm, without arm the mean. Columns are standardised by their moments at the
     largest size.
     """
-    q = raw.shape[1]
+    q = raw.shape[2]
     v = q - 2 if arm else q - 1
     n, mean, C = nested_moments(raw, seen, sizes)
     shift, unit = _standard(n, mean, C, arm)
-    columns = np.where(seen[:, None] > 0, (raw - shift) / unit, 0.0)
+    columns = np.where(seen[..., None] > 0, (raw - shift.T[:, None]) / unit.T[:, None], 0.0)
     n_u, mean_u, C_u = nested_moments(columns, seen - censored, sizes)
     rank, status = _examine((n, mean, C), (n_u, mean_u, C_u), [j for j in range(q) if j != v], arm)
     order = [*range(q + 1)] if arm else [1, 0]  # the target last, θ before it
     data = _pack(n_u, _gram(n_u, mean_u, C_u, order), columns, censored, sizes, order)
-    scale = np.diagonal(_gram(n, (mean - shift) / unit, C / (unit[:, None] * unit), order)).T
+    whole = _gram(n, (mean - shift) / unit, C / (unit[:, None] * unit), order)
     ok = np.flatnonzero(status.ravel() == Status.OK)
     numbers = np.full((3, status.size), np.nan)
-    numbers[:, ok], status.ravel()[ok] = _solve(data, ok, scale[:, ok])
+    numbers[:, ok], status.ravel()[ok] = _solve(data, ok, n.ravel()[ok], whole[:, :, ok])
     estimate, se, sigma = numbers.reshape(3, *status.shape)
     target = shift[v] if not arm else 0.0
     return Fit(target + unit[v] * estimate, unit[v] * se, unit[v] * sigma, n, rank, status)
@@ -167,24 +167,36 @@ def _gram(n: Array, mean: Array, C: Array, order: list[int]) -> Array:
 
 def _pack(n_u: Array, gram: Array, columns: Array, censored: Array, sizes: Sequence[int], order: list[int]) -> _Data:
     """Gather the censored subjects of every replicate side by side; a nested size is a prefix of them."""
-    replicate, subject = np.nonzero(censored.T)
-    rows = columns[subject, :, replicate].T
+    replicate, subject = np.nonzero(censored)
+    rows = columns[replicate, subject].T
     packed = np.concatenate([np.ones((1, rows.shape[1])), rows])[order]
-    length = np.cumsum(censored, axis=0)[[size - 1 for size in sizes]].astype(np.intp)
-    total = censored.sum(axis=0).astype(np.intp)
+    length = np.cumsum(censored, axis=1).T[[size - 1 for size in sizes]].astype(np.intp)
+    total = censored.sum(axis=1).astype(np.intp)
     first = np.broadcast_to(np.cumsum(total) - total, length.shape)
     return _Data(n_u.ravel(), gram, packed, first.ravel(), length.ravel(), len(order) - 2)
 
 
-def _solve(data: _Data, lanes: Lanes, scale: Array) -> tuple[Array, NDArray[np.int8]]:
+def _start(n: Array, whole: Array, theta: int) -> Array:
+    """Least squares with the limit in place of what lies below it: the maximum of n log θ − δᵀGδ/2, in closed form."""
+    others = [a for a in range(len(whole)) if a != theta]
+    inner, across = whole[np.ix_(others, others)], whole[others, theta]
+    step, _, _ = newton_step(-across, inner, np.diagonal(inner).T, np.zeros(len(n)))
+    residual = whole[theta, theta] + (across * step).sum(axis=0)
+    start = np.ones((len(whole), len(n)))
+    start[others] = step
+    return start * np.sqrt(n / np.maximum(residual, 1e-3 * whole[theta, theta]))
+
+
+def _solve(data: _Data, lanes: Lanes, n: Array, whole: Array) -> tuple[Array, NDArray[np.int8]]:
     """Estimate, standard error and σ (3, lanes), and status of the lanes, in standard units.
+
+    `whole` are the cross-products (d, d, lanes) of all `n` subjects, with the limit where a value lies below it.
 
     With δ_θ = 1/σ and δ_t = −β/σ the last two parameters: β = −δ_t/δ_θ, its error by the delta method, which at the
     maximum equals the observed information in (β, σ).
     """
-    start = np.zeros_like(scale)
-    start[data.theta] = 1.0
-    top = maximise(lambda subset, delta: data.evaluate(lanes[subset], delta), start, scale)
+    scale = np.diagonal(whole).T
+    top = maximise(lambda subset, delta: data.evaluate(lanes[subset], delta), _start(n, whole, data.theta), scale)
     U, _ = eliminate(top.information, data.theta, scale)
     theta, target = top.parameters[-2:]
     a, b, c = U[-2, -2], U[-2, -1], U[-1, -1]

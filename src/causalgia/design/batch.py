@@ -11,16 +11,17 @@ from causalgia.analysis.censored import censored_regression
 from causalgia.analysis.estimates import Effect, Status
 from causalgia.analysis.linear import ancova
 from causalgia.analysis.spared import difference_of_effects
-from causalgia.design.gate import gate_figures
+from causalgia.design.gate import Raised, gate_figures
 from causalgia.documents import InputError, Instrument, Protocol
 from causalgia.documents.protocol import Endpoint
 from causalgia.documents.units import factor
-from causalgia.measurement.readings import VisitValue, names, read, visit_value
+from causalgia.measurement.readings import VisitValue, from_scale, names, read, visit_value
 from causalgia.population.worlds import World
 from causalgia.trial.recruit import (
     Recruited,
     Screening,
     gate_passes,
+    gate_reading,
     recruit,
     screen,
     visit_noise,
@@ -61,10 +62,15 @@ class Potential:
 
 @dataclass(frozen=True)
 class People:
-    """Who lives in one or more worlds, with what trials read of them: `potential` by endpoint and rule."""
+    """Who lives in one or more worlds, with what trials read of them: `potential` by endpoint and rule.
+
+    `gate` and `baseline` (person,) are the untreated TNF of the gate's and of the baseline visit, as read without error.
+    """
 
     world: World
     gate: np.ndarray | None
+    raised: Raised | None
+    baseline: np.ndarray
     duration: np.ndarray
     potential: dict[tuple[str, str], Potential]
 
@@ -114,9 +120,12 @@ def _potential(world: World, endpoint: Endpoint) -> Potential:
 
 
 def _people(protocol: Protocol, world: World) -> People:
-    gate = protocol.gate
-    potential = latent(world, Instrument.load(gate.measure), gate.side, gate.at)[0] if gate is not None else None
-    return People(world, potential, world.person("duration"), {})
+    gate, lowered = protocol.gate, protocol.endpoints.lowered
+    baseline = latent(world, Instrument.load(lowered.measure), lowered.side, lowered.baseline)[0]
+    if gate is None:
+        return People(world, None, None, baseline, world.person("duration"), {})
+    potential = latent(world, Instrument.load(gate.measure), gate.side, gate.at)[0]
+    return People(world, potential, Raised.of(protocol, world), baseline, world.person("duration"), {})
 
 
 def batch_characteristics(plan: Plan, batch: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -124,7 +133,7 @@ def batch_characteristics(plan: Plan, batch: int) -> tuple[dict[str, np.ndarray]
 
     Worlds of the same people share the recruits, and worlds whose rules agree on an endpoint share its analysis.
     """
-    screening, recruits = _recruit(plan, batch)
+    screening, readings, recruits = _recruit(plan, batch)
     seen = {name: Seen.of(plan.protocol, screening, recruited) for name, recruited in recruits.items()}
     parts: dict[tuple[str, str, str], dict[str, np.ndarray]] = {}
     rows = []
@@ -142,7 +151,9 @@ def batch_characteristics(plan: Plan, batch: int) -> tuple[dict[str, np.ndarray]
         rows.append(row)
     gates = []
     if plan.protocol.gate is not None:
-        figures = {name: _gate(plan.protocol, people, screening) for name, people in plan.people.items()}
+        figures = {
+            name: _gate(plan.protocol, plan.people[name], screening, reading) for name, reading in readings.items()
+        }
         gates = [figures[world.people] for world in plan.worlds]
     return _stack(rows), _stack(gates)
 
@@ -151,21 +162,25 @@ def _stack(rows: list[dict]) -> dict[str, np.ndarray]:
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
 
 
-def _recruit(plan: Plan, batch: int) -> tuple[Screening, dict[str, Recruited]]:
-    """One order of screening, long enough for every world to randomise the largest size."""
+def _recruit(plan: Plan, batch: int) -> tuple[Screening, dict[str, VisitValue], dict[str, Recruited]]:
+    """One order of screening, long enough for all people to fill the largest size; the gate's readings; the recruits."""
     size, pool = plan.protocol.evaluation.sizes[-1], plan.pools[batch]
-    places = min(len(pool), 2 * size + 64)
+    places = min(len(pool), max(_places(plan, people, pool) for people in plan.people.values()))
     while True:
         screening = screen(plan.seed, ("evaluate", batch), pool, plan.replicates, places)
+        readings: dict[str, VisitValue] = {}
         recruits: dict[str, Recruited] = {}
         for name, people in plan.people.items():
-            passes = gate_passes(plan.protocol, people.gate, screening)
+            passes = np.ones(screening.person.shape, bool)
+            if people.gate is not None:
+                readings[name] = gate_reading(plan.protocol, people.gate, screening)
+                passes = gate_passes(plan.protocol, readings[name])
             recruited = recruit(plan.protocol, people.world, screening, passes, people.duration, size)
             if recruited is None:
                 break
             recruits[name] = recruited
         else:
-            return screening, recruits
+            return screening, readings, recruits
         if places == len(pool):
             found = f"{size} randomised, from batches of {len(pool)} enrolled subjects"
             remedy = "Ask for smaller sizes, or simulate more subjects."
@@ -173,6 +188,21 @@ def _recruit(plan: Plan, batch: int) -> tuple[Screening, dict[str, Recruited]]:
                 f"{plan.protocol.path}, key evaluation.sizes", found, "trials that every batch can fill", remedy
             )
         places = min(len(pool), 2 * places)
+
+
+def _places(plan: Plan, people: People, pool: np.ndarray) -> int:
+    """How many must be screened for the largest size, nearly always: mean and five standard deviations of the wait."""
+    size, gate = plan.protocol.evaluation.sizes[-1], plan.protocol.gate
+    share = people.world.present[pool].mean()
+    if gate is not None and people.gate is not None:
+        instrument = Instrument.load(gate.measure)
+        high = gate.parsed.passes(
+            from_scale(instrument, people.gate[pool]) * factor(instrument.unit, gate.parsed.unit)
+        ).mean()
+        low = gate.low_stratum.share if gate.low_stratum is not None else 0.0
+        share = high + min(share - high, high * low / (1 - low))
+    share = max(share, 1e-3)
+    return int(size / share + 5 * np.sqrt(size * (1 - share)) / share) + 8
 
 
 @dataclass(frozen=True)
@@ -274,13 +304,16 @@ def _decides(protocol: Protocol, seen: Seen, endpoint: Observed, effect: Effect)
     return significant
 
 
-def _gate(protocol: Protocol, people: People, screening: Screening) -> dict[str, float]:
+def _gate(protocol: Protocol, people: People, screening: Screening, reading: VisitValue) -> dict[str, float]:
+    """GATE figures of one batch; `reading` is the gate's, on the log scale."""
+    assert people.raised is not None and people.gate is not None
     endpoint, instrument = protocol.endpoints.lowered, Instrument.load(protocol.endpoints.lowered.measure)
     count = protocol.schedule[endpoint.measure].replicates
     noise = visit_noise(screening, endpoint.measure, endpoint.side, endpoint.baseline, count)
-    latents = latent(people.world, instrument, endpoint.side, endpoint.baseline)[0]
-    again = visit_value(instrument, read(instrument, latents[screening.person], noise))
-    return gate_figures(protocol, people.world, screening, again.value)
+    again = visit_value(instrument, read(instrument, people.baseline[screening.person], noise)).value
+    here = people.world.present[screening.person]
+    passes = gate_passes(protocol, reading)
+    return gate_figures(here, passes, people.raised, screening.person, again - reading.value)
 
 
 def _truth(potential: np.ndarray, recruited: Recruited, sizes: tuple[int, ...]) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from causalgia.documents import Instrument, Protocol
 from causalgia.documents.units import factor
 from causalgia.population.worlds import World
-from causalgia.trial.recruit import Screening, gate_value
-from causalgia.trial.visits import latent, true_signal
+from causalgia.trial.visits import true_signal
 
 # What is reported of a gate, with its meaning.
 GATE = {
@@ -22,39 +23,48 @@ GATE = {
 }
 
 
-def gate_readings(protocol: Protocol, world: World, screening: Screening) -> np.ndarray:
-    """The gate's reading (replicate, place) in the unit of its rule."""
-    assert protocol.gate is not None
-    instrument = Instrument.load(protocol.gate.measure)
-    return gate_value(
-        protocol, instrument, latent(world, instrument, protocol.gate.side, protocol.gate.at)[0], screening
-    )
+@dataclass(frozen=True)
+class Raised:
+    """What is true of people at the site: above the gate's limit or not, and log baseline over log gate visit, (person,)."""
+
+    above: np.ndarray
+    change: np.ndarray
+
+    @classmethod
+    def of(cls, protocol: Protocol, world: World) -> Raised:
+        """The people of a world, untreated."""
+        assert protocol.gate is not None
+        rule, gate = protocol.gate.parsed, protocol.gate
+        instrument = Instrument.load(gate.measure)
+        first, baseline = (
+            true_signal(world, instrument, gate.side, week)[0]
+            for week in (gate.at, protocol.endpoints.lowered.baseline)
+        )
+        return cls(rule.passes(first * factor(instrument.unit, rule.unit)), np.log(baseline / first))
 
 
-def gate_figures(protocol: Protocol, world: World, screening: Screening, again: np.ndarray) -> dict[str, float]:
-    """The figures of GATE over all places; `again` (replicate, place) is the log of an untreated baseline reading."""
-    assert protocol.gate is not None
-    rule = protocol.gate.parsed
-    instrument = Instrument.load(protocol.gate.measure)
-    unit = factor(instrument.unit, rule.unit)
-    first = true_signal(world, instrument, protocol.gate.side, protocol.gate.at)[0] * unit
-    baseline = true_signal(world, instrument, protocol.gate.side, protocol.endpoints.lowered.baseline)[0] * unit
-    here = world.present[screening.person]
-    reading = gate_readings(protocol, world, screening)
-    passes = rule.passes(reading)
-    raised = rule.passes(first[screening.person])
-    kept = here & passes
-    true_change = np.log(baseline / first)[screening.person]
+def gate_figures(
+    here: np.ndarray, passes: np.ndarray, raised: Raised, person: np.ndarray, rise: np.ndarray
+) -> dict[str, float]:
+    """The figures of GATE over places (replicate, place): who is there, who passes, and who they are.
+
+    `rise` is the log of an untreated reading at baseline minus the log of the gate's.
+    """
+    above, change = raised.above[person], raised.change[person]
+    kept, others = here & passes, here & ~passes
+    count = {"here": here.sum(), "kept": kept.sum(), "above": (here & above).sum(), "both": (kept & above).sum()}
+    below = count["here"] - count["above"]
+    neither = (others & ~above).sum()
     return {
-        "passes": _share(passes, here),
-        "sensitivity": _share(passes, here & raised),
-        "specificity": _share(~passes, here & ~raised),
-        "ppv": _share(raised, kept),
-        "npv": _share(~raised, here & ~passes),
-        "regression": float(np.exp(np.mean(again[kept] + np.log(unit) - np.log(reading[kept])))),
-        "decline": float(np.exp(np.mean(true_change[kept]))),
+        "passes": _ratio(count["kept"], count["here"]),
+        "sensitivity": _ratio(count["both"], count["above"]),
+        "specificity": _ratio(neither, below),
+        "ppv": _ratio(count["both"], count["kept"]),
+        "npv": _ratio(neither, count["here"] - count["kept"]),
+        "regression": float(np.exp(_ratio(np.where(kept, rise, 0).sum(), count["kept"]))),
+        "decline": float(np.exp(_ratio(np.where(kept, change, 0).sum(), count["kept"]))),
     }
 
 
-def _share(event: np.ndarray, among: np.ndarray) -> float:
-    return float(event[among].mean()) if among.any() else np.nan
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else np.nan

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": np.minimum,
     "max": np.maximum,
 }
+SEVERAL = ("min", "max")  # take two arguments or more; the others one
 BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -45,11 +46,14 @@ COMPARE: dict[type, Callable[[Any, Any], Any]] = {
 def parse(text: str) -> ast.expr:
     """The checked syntax tree of a formula; InputError names what is not allowed."""
     try:
-        tree = ast.parse(text.replace("^", "**"), mode="eval").body
-    except SyntaxError:
+        tree = ast.parse(" ".join(text.split()).replace("^", "**"), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise InputError("", repr(text), "a formula such as (weight/70)^0.67", "Correct it.") from None
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         _check(node, text)
+        if isinstance(node, ast.Name) and node.id in FUNCTIONS and id(node) not in called:
+            raise InputError("", repr(text), f"an argument after {node.id}", f"Write {node.id}(...).")
     return tree
 
 
@@ -59,7 +63,7 @@ def symbols(text: str) -> set[str]:
 
 
 def evaluate(text: str, values: Mapping[str, Any]) -> Any:
-    """The formula's value, element by element over arrays in `values`.
+    """The formula's value, element by element over arrays in `values`; NaN or infinite where it is not defined.
 
     Raises InputError for a name that `values` lacks.
     """
@@ -68,7 +72,8 @@ def evaluate(text: str, values: Mapping[str, Any]) -> Any:
         raise InputError(
             "", f"the name {missing[0]!r} in {text!r}", f"one of {', '.join(sorted(values))}", "Correct it."
         )
-    return _value(parse(text), values)
+    with np.errstate(all="ignore"):
+        return _value(parse(text), values)
 
 
 def _check(node: ast.AST, text: str) -> None:
@@ -76,15 +81,12 @@ def _check(node: ast.AST, text: str) -> None:
     shapes = (ast.BinOp, ast.BoolOp, ast.UnaryOp, ast.Compare, ast.Name)
     if isinstance(node, (*operators, *shapes)):
         return
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in FUNCTIONS
-        and not node.keywords
-    ):
-        return
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+        name, count = node.func.id, len(node.args)
+        if name in FUNCTIONS and (count >= 2 if name in SEVERAL else count == 1):
+            return
     raise InputError(
         "", repr(text), f"a formula of numbers, names, + - * / ^ and {', '.join(FUNCTIONS)}", "Correct it."
     )
@@ -93,7 +95,7 @@ def _check(node: ast.AST, text: str) -> None:
 def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant():
-            return node.value
+            return np.float64(node.value)  # floats throughout: 9^9^9 is then infinite at once, not a long computation
         case ast.Name():
             return values[node.id]
         case ast.UnaryOp(op=ast.Not()):
@@ -105,12 +107,13 @@ def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
         case ast.BinOp():
             return BINARY[type(node.op)](_value(node.left, values), _value(node.right, values))
         case ast.Call(func=ast.Name(id=name)):
-            return FUNCTIONS[name](*(_value(argument, values) for argument in node.args))
+            first, *others = (_value(argument, values) for argument in node.args)
+            return reduce(FUNCTIONS[name], others, first) if others else FUNCTIONS[name](first)
         case ast.BoolOp():
             join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-            return join.reduce([_value(part, values) for part in node.values])
+            return reduce(join, [_value(part, values) for part in node.values])
         case ast.Compare():
             sides = [_value(side, values) for side in (node.left, *node.comparators)]
             tests = [COMPARE[type(op)](a, b) for op, a, b in zip(node.ops, sides, sides[1:], strict=False)]
-            return np.logical_and.reduce(tests) if len(tests) > 1 else tests[0]
+            return reduce(np.logical_and, tests)
     raise AssertionError(f"unchecked node {node!r}")

@@ -24,9 +24,9 @@ Formula = Annotated[str, AfterValidator(_formula)]
 
 
 class Page(BaseModel):
-    """Base of every schema: frozen, and an unknown key is an error."""
+    """Base of every schema: frozen; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 class Document(Page):
@@ -49,7 +49,8 @@ class Parameter(Page):
     Exactly one of `value`, `probability` (a 0/1 draw) or `formula` (of other parameters and covariates); at most one of
     `cv` (log-normal, log SD = sqrt(log(1 + cv²))), `log_sd` (one number, or [below, above] for a two-piece log-normal
     whose median is `value`), `logit_sd` and `sd`. `covariates` multiplies the typical value; `range` truncates the
-    random effect; `uncertainty` is the range of typical values that science leaves open.
+    random effect, and without one bounds the value; `uncertainty` is the range of typical values that science leaves
+    open.
     """
 
     value: float | None = None
@@ -77,13 +78,29 @@ class Parameter(Page):
             raise InputError("", " and ".join(spread), "one of cv, log_sd, logit_sd, sd beside a value", "Keep one.")
         if self.probability is not None and not 0 <= self.probability <= 1:
             raise InputError("probability", repr(self.probability), "a number from 0 to 1", "Correct it.")
-        if any(s is not None and np.any(np.less(s, 0)) for s in (self.cv, self.log_sd, self.logit_sd, self.sd)):
-            raise InputError(spread[0], "a negative spread", "a number of at least 0", "Correct it.")
-        if self.range is not None and not self.range[0] < self.range[1]:
-            raise InputError("range", repr(list(self.range)), "[low, high] with low < high", "Correct it.")
+        if any(s is not None and np.any(np.less_equal(s, 0)) for s in (self.cv, self.log_sd, self.logit_sd, self.sd)):
+            raise InputError(spread[0], "a spread of 0 or less", "a number above 0", "Correct or remove it.")
+        unused = [key for key in ("covariates", "range") if getattr(self, key) is not None and self.formula is not None]
+        if unused:
+            raise InputError(unused[0], f"{unused[0]} beside a formula", "a formula alone", "Put it into the formula.")
+        self._check_bounds()
         if not self.source.strip():
             raise InputError("source", "an empty text", 'a study key and locator, or "assumed: reason"', "Add it.")
         return self
+
+    def _check_bounds(self) -> None:
+        for key in ("range", "uncertainty"):
+            limits = getattr(self, key)
+            if limits is not None and not limits[0] < limits[1]:
+                raise InputError(key, repr(list(limits)), "[low, high] with low < high", "Correct it.")
+        if self.value is None:
+            return
+        if self.range is not None and not self.range[0] <= self.value <= self.range[1]:
+            raise InputError("value", f"{self.value:g}", f"a number in its range {list(self.range)}", "Correct it.")
+        if (self.cv is not None or self.log_sd is not None) and self.value <= 0:
+            raise InputError("value", f"{self.value:g}", "a number above 0, since its logarithm varies", "Correct it.")
+        if self.logit_sd is not None and not 0 < self.value < 1:
+            raise InputError("value", f"{self.value:g}", "a number between 0 and 1, since its logit varies", "Correct it.")
 
     @property
     def typical(self) -> float:
@@ -106,7 +123,7 @@ class Parameter(Page):
 
         if self.probability is not None:
             return (ndtr(z) < self.probability).astype(np.float64)
-        if self.range is not None:
+        if self.range is not None and self.varies:
             low, high = ndtr(self._effect(self.range[0])), ndtr(self._effect(self.range[1]))
             z = ndtri(low + ndtr(z) * (high - low))
         return self._transform(z)
@@ -126,18 +143,15 @@ class Parameter(Page):
         """The random effect z at which the parameter equals x (the inverse of `_transform`)."""
         assert self.value is not None
         if self.cv is not None:
-            return (
-                _log_ratio(x, self.value) / np.sqrt(np.log1p(self.cv**2))
-                if self.cv
-                else np.inf * np.sign(x - self.value)
-            )
+            return _log_ratio(x, self.value) / np.sqrt(np.log1p(self.cv**2))
         if self.log_sd is not None:
             below, above = self.log_sd if isinstance(self.log_sd, tuple) else (self.log_sd, self.log_sd)
             ratio = _log_ratio(x, self.value)
             return ratio / (below if ratio < 0 else above)
         if self.logit_sd is not None:
             return (_logit(x) - _logit(self.value)) / self.logit_sd
-        return (x - self.value) / self.sd if self.sd else np.inf * np.sign(x - self.value)
+        assert self.sd is not None
+        return (x - self.value) / self.sd
 
 
 def _log_ratio(x: float, value: float) -> float:

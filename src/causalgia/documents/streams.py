@@ -27,7 +27,7 @@ def generator(seed: int, *purpose: str | int) -> np.random.Generator:
 def uniforms(seed: int, *purpose: str | int, size: int) -> np.ndarray:
     """Uniforms in (0, 1), shape (size,): element i depends on seed, purpose and i alone."""
     raw = bit_generator(seed, *purpose).random_raw(size)
-    return ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return ((raw >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52  # 52 bits: with 53 the largest rounds to 1
 
 
 def normals(seed: int, *purpose: str | int, size: int) -> np.ndarray:

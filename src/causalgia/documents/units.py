@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import isfinite, nan
 from typing import TYPE_CHECKING
 
 from causalgia.documents.errors import InputError
@@ -33,7 +34,7 @@ def factor(unit: str, target: str) -> float:
     """
     source, goal = _parse(unit), _parse(target)
     if source.dimensionality != goal.dimensionality:
-        raise InputError("unit", repr(unit), f"a unit of the same kind as {target!r}", "Correct the unit.")
+        raise InputError("", repr(unit), f"a unit of the same kind as {target!r}", "Correct the unit.")
     return float(registry().Quantity(1.0, source).to(goal).magnitude)
 
 
@@ -58,7 +59,9 @@ def quantity(text: str) -> tuple[float, str]:
     try:
         value = float(number)
     except ValueError:
-        raise InputError("", repr(text), 'a number and a unit, such as "5 mg/kg"', "Correct it.") from None
+        value = nan
+    if not isfinite(value):
+        raise InputError("", repr(text), 'a number and a unit, such as "5 mg/kg"', "Correct it.")
     if not unit:
         raise InputError("", repr(text), "a unit after the number", 'Write it as in "5 mg/kg".')
     return value, check_unit(unit.strip())
@@ -66,13 +69,14 @@ def quantity(text: str) -> tuple[float, str]:
 
 @cache
 def _parse(unit: str):
-    import pint
-
+    """The unit that `unit` names; a number in it is refused, since it would be lost, and so is a scale with an offset."""
+    wrong = InputError("", repr(unit), "a unit that pint knows", "Correct the unit.")
     try:
-        return registry().parse_units("dimensionless" if unit in ("1", "") else unit.replace("1/", "1/", 1))
-    except (pint.errors.PintError, ValueError, TypeError, AttributeError, AssertionError, KeyError):
-        pass
-    try:
-        return registry().parse_expression(unit).units
-    except Exception:  # pint raises tokenizer errors of many kinds for text that is no unit
-        raise InputError("unit", repr(unit), "a unit that pint knows", "Correct the unit.") from None
+        parsed = registry().Quantity(1.0, "dimensionless") if unit == "1" else registry().Quantity(unit)
+    except Exception:  # pint raises errors of many kinds, its tokenizer's among them, for text that is no unit
+        raise wrong from None
+    if parsed.magnitude != 1 or not unit.strip():
+        raise wrong
+    if registry().Quantity(0.0, parsed.units).to_base_units().magnitude != 0:
+        raise InputError("", repr(unit), "a unit without an offset, such as delta_degC", "Give differences.")
+    return parsed.units

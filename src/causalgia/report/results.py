@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +17,9 @@ from causalgia.design.batch import CHARACTERISTICS, wounds_per_subject
 from causalgia.design.gate import GATE
 from causalgia.documents import Condition, Drug, Instrument, Parameters, Protocol, streams
 from causalgia.documents.parameters import Parameter
+from causalgia.documents.protocol import Endpoint
+from causalgia.documents.reader import LIBRARY
+from causalgia.documents.units import factor
 from causalgia.measurement.readings import Noise, from_scale, read, visit_value
 from causalgia.population.worlds import World, worlds
 from causalgia.report.verdict import verdict
@@ -24,6 +29,18 @@ Tables = dict[str, pl.DataFrame]
 Json = dict[str, Any]
 BATCHES = 20
 BANDS = (10, 25, 50, 75, 90)
+# What assumed numbers mean where neither their name nor the model page says so.
+MEANINGS = {
+    "recovery": "what the assay recovers of the analyte, relative",
+    "S_injury": "size of the injury",
+    "t_ada": "when antibodies against the drug begin to act",
+    "T0 ~ IL60": "correlation of healthy TNF with healthy IL-6 between people",
+    "settle": "time at rest before the injury",
+    "entry": "time from injury to enrolment",
+    "criteria": "who is enrolled",
+    "female": "share of women",
+    "reads": "share of drug-bound TNF that the assay reads",
+}
 TRAJECTORIES = {"Cp": "mg/L", "TNF": "pg/mL", "total": "pg/mL", "NRS": "score"}
 
 
@@ -42,7 +59,11 @@ def results(
         "worlds": [{"name": w.name, "title": w.title, "structural": w.structural} for w in every.values()],
         "population": {name: _population(protocol, world) for name, world in structural.items()},
         "trajectories": {name: _trajectories(protocol, world) for name, world in structural.items()},
-        "trial": {"flow": _flow(protocol, trial), "answers": {key: asdict(answer) for key, answer in answers.items()}},
+        "trial": {
+            "world": trial["truth"]["WORLD"][0] if "truth" in trial else None,
+            "flow": _flow(protocol, trial),
+            "answers": {key: asdict(answer) for key, answer in answers.items()},
+        },
         "evaluation": evaluation(characteristics),
         "harm": _harm(protocol),
     }
@@ -57,21 +78,21 @@ def _protocol(protocol: Protocol) -> Json:
         else f"{arm.drug} {arm.route}, {arm.dose} at {arm.unit}s {', '.join(f'{t:g}' for t in arm.at)}"
         for name, arm in protocol.arms.items()
     }
-    endpoints = {
-        name: {
-            "title": Instrument.load(endpoint.measure).title,
-            "unit": Instrument.load(endpoint.measure).unit,
-            "side": endpoint.side,
-            "week": endpoint.at,
-        }
-        for name, endpoint in (("lowered", protocol.endpoints.lowered), ("relieved", protocol.endpoints.relieved))
-    }
+    endpoints = {name: _endpoint(getattr(protocol.endpoints, name)) for name in ("lowered", "relieved")}
     return {
         "name": protocol.name,
         "title": protocol.title,
         "question": protocol.question,
         "arms": arms,
+        "control": protocol.control,
+        "treatment": protocol.treatment,
+        "doses": [day / factor(protocol.unit, "day") for day in protocol.arms[protocol.treatment].days],
+        "unit": protocol.unit,
         "gate": protocol.gate.rule if protocol.gate else None,
+        "gate_limit": {"value": protocol.gate.parsed.limit, "unit": protocol.gate.parsed.unit}
+        if protocol.gate
+        else None,
+        "gate_delay": protocol.endpoints.lowered.baseline - protocol.gate.at if protocol.gate else None,
         "low_share": protocol.gate.low_stratum.share if protocol.gate and protocol.gate.low_stratum else None,
         "endpoints": endpoints,
         "relevant": protocol.endpoints.relevant.value,
@@ -83,6 +104,21 @@ def _protocol(protocol: Protocol) -> Json:
         "follow_up": protocol.follow_up,
         "assumptions": list(protocol.assumptions),
         "published": [row.model_dump() for row in protocol.published],
+    }
+
+
+def _endpoint(endpoint: Endpoint) -> Json:
+    """What is measured when, with the assay's limit where it has one."""
+    instrument = Instrument.load(endpoint.measure)
+    limit = instrument.lloq
+    return {
+        "title": instrument.title,
+        "unit": instrument.unit,
+        "side": endpoint.side,
+        "week": endpoint.at,
+        "better": instrument.better,
+        "limit": limit.typical if limit else None,
+        "limit_assumed": limit.assumed if limit else None,
     }
 
 
@@ -98,7 +134,12 @@ def documents(protocol: Protocol) -> list[Json]:
     drugs = [arm.drug for arm in protocol.arms.values() if arm.drug is not None]
     used += [("drug", name, Drug.load(name)) for name in drugs]
     used += [("instrument", name, Instrument.load(name)) for name in protocol.schedule]
-    return [{"kind": kind, "name": name, "sha256": document.digest} for kind, name, document in used]
+    model = {"kind": "model", "name": condition.model, "sha256": hashlib.sha256(_model_page(condition)).hexdigest()}
+    return [{"kind": kind, "name": name, "sha256": document.digest} for kind, name, document in used] + [model]
+
+
+def _model_page(condition: Condition) -> bytes:
+    return (LIBRARY / "models" / f"{condition.model}.ant").read_bytes()
 
 
 def assumed(protocol: Protocol) -> list[Json]:
@@ -111,7 +152,13 @@ def assumed(protocol: Protocol) -> list[Json]:
             "relevant difference": protocol.endpoints.relevant,
         },
         condition.model: Parameters.load(condition.model).values,
-        condition.name: {**condition.covariates, **condition.values, "entry": condition.history.entry},
+        condition.name: {
+            **condition.covariates,
+            **condition.values,
+            **condition.correlations,
+            "settle": condition.history.settle,
+            "entry": condition.history.entry,
+        },
     }
     for world, page in condition.worlds.items():
         groups[f"world {world}"] = page.values
@@ -123,23 +170,31 @@ def assumed(protocol: Protocol) -> list[Json]:
         errors = {"day error": instrument.day_error, "replicate error": instrument.replicate_error}
         rest = {"limit of quantification": instrument.lloq, "share of bound read": instrument.reads}
         groups[name] = {key: entry for key, entry in {**errors, **rest}.items() if entry is not None}
-    rows = []
-    for where, entries in groups.items():
-        for name, entry in entries.items():
-            if entry.assumed:
-                value = (
-                    entry.value
-                    if entry.value is not None
-                    else entry.probability
-                    if entry.probability is not None
-                    else entry.formula
-                )
-                unit = "" if entry.unit == "1" else entry.unit
-                why = entry.source.removeprefix("assumed").lstrip(": ")
-                rows.append(
-                    {"where": where, "name": name, "value": value, "unit": unit, "range": entry.uncertainty, "why": why}
-                )
+    meanings = MEANINGS | dict(re.findall(r'(\w+) is "([^"]*)"', _model_page(condition).decode()))
+    rows = [
+        _assumed_row(where, name, entry, meanings)
+        for where, entries in groups.items()
+        for name, entry in entries.items()
+        if entry.assumed
+    ]
+    if condition.history.criteria_source.startswith("assumed"):
+        source, criteria = condition.history.criteria_source, condition.history.criteria
+        entry = Parameter(formula=criteria, source=source)
+        rows.append(_assumed_row(condition.name, "criteria", entry, meanings))
     return rows
+
+
+def _assumed_row(where: str, name: str, entry: Parameter, meanings: dict[str, str]) -> Json:
+    given = (entry.value, entry.probability, entry.formula)
+    return {
+        "where": where,
+        "name": name,
+        "meaning": meanings.get(name, ""),
+        "value": next(value for value in given if value is not None),
+        "unit": "" if entry.unit == "1" else entry.unit,
+        "range": entry.uncertainty,
+        "why": entry.source.removeprefix("assumed").lstrip(": "),
+    }
 
 
 def _population(protocol: Protocol, world: World) -> Json:

@@ -12,7 +12,7 @@ import xarray as xr
 from causalgia.documents import Drug, InputError, Instrument, Protocol, streams
 from causalgia.population.worlds import World, worlds
 from causalgia.trial import tables
-from causalgia.trial.recruit import Recruited, Screening, gate_passes, recruit, screen
+from causalgia.trial.recruit import Recruited, Screening, gate_passes, gate_reading, recruit, screen
 from causalgia.trial.visits import latent, leaving_week
 
 Tables = dict[str, pl.DataFrame]
@@ -93,9 +93,11 @@ def run(protocol: Protocol, world: World, seed: int, size: int) -> Trial:
     """Screens the pool in one random order until `size` are randomised."""
     pool = np.flatnonzero(world.present)
     screening = screen(seed, ("conduct",), pool, 1, len(pool))
-    gate = protocol.gate
-    latents = latent(world, Instrument.load(gate.measure), gate.side, gate.at)[0] if gate is not None else None
-    passes = gate_passes(protocol, latents, screening)
+    passes = np.ones(screening.person.shape, bool)
+    if protocol.gate is not None:
+        gate = protocol.gate
+        latents = latent(world, Instrument.load(gate.measure), gate.side, gate.at)[0]
+        passes = gate_passes(protocol, gate_reading(protocol, latents, screening))
     recruited = recruit(protocol, world, screening, passes, world.person("duration"), size)
     if recruited is None:
         found = f"{size} randomised from {len(pool)} enrolled"

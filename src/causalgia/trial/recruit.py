@@ -15,7 +15,7 @@ import numpy as np
 from causalgia.analysis.allocation import allocation_lists, positions
 from causalgia.documents import Instrument, Protocol, streams
 from causalgia.documents.units import factor
-from causalgia.measurement.readings import Noise, from_scale, read, visit_value
+from causalgia.measurement.readings import Noise, VisitValue, from_scale, read, visit_value
 from causalgia.population.worlds import World
 
 
@@ -82,23 +82,22 @@ class Recruited:
         return potential.ravel()[self.treated * np.int32(potential.shape[1]) + self.person]
 
 
-def gate_value(protocol: Protocol, instrument: Instrument, latent: np.ndarray, screening: Screening) -> np.ndarray:
-    """The gate's reading (replicate, place): geometric mean of the rule's replicates at the gate visit, in its unit."""
-    assert protocol.gate is not None
-    rule, gate = protocol.gate.parsed, protocol.gate
-    noise = visit_noise(screening, gate.measure, gate.side, gate.at, rule.blisters)
-    value = visit_value(instrument, read(instrument, latent[screening.person], noise)).value
-    return from_scale(instrument, value) * factor(instrument.unit, rule.unit)
+def gate_reading(protocol: Protocol, latents: np.ndarray, screening: Screening) -> VisitValue:
+    """The gate's reading (replicate, place), the mean of the rule's replicates, on the instrument's scale.
 
-
-def gate_passes(protocol: Protocol, latents: np.ndarray | None, screening: Screening) -> np.ndarray:
-    """Who passes the gate (replicate, place), from what the gate would read of each person without error; all without a
-    gate.
+    `latents` (person,) are what it would read without error.
     """
-    if protocol.gate is None or latents is None:
-        return np.ones(screening.person.shape, bool)
-    instrument = Instrument.load(protocol.gate.measure)
-    return protocol.gate.parsed.passes(gate_value(protocol, instrument, latents, screening))
+    assert protocol.gate is not None
+    gate, instrument = protocol.gate, Instrument.load(protocol.gate.measure)
+    noise = visit_noise(screening, gate.measure, gate.side, gate.at, gate.parsed.blisters)
+    return visit_value(instrument, read(instrument, latents[screening.person], noise))
+
+
+def gate_passes(protocol: Protocol, reading: VisitValue) -> np.ndarray:
+    """Who passes the gate."""
+    assert protocol.gate is not None
+    instrument, rule = Instrument.load(protocol.gate.measure), protocol.gate.parsed
+    return rule.passes(from_scale(instrument, reading.value) * factor(instrument.unit, rule.unit))
 
 
 def visit_noise(screening: Screening, measure: str, side: str, at: float, replicates: int) -> Noise:
