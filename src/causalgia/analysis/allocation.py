@@ -77,11 +77,12 @@ def exact_test(
     generator: np.random.Generator,
     size: int,
     *,
+    draws: int = DRAWS,
     interval: bool = False,
 ) -> Effect:
     """Re-randomisation test of the first `size` randomised, arrays (replicate, n) in the order of randomisation.
 
-    The reference set are 999 draws of the protocol's own procedure, or all arrangements where one block holds the
+    The reference set are `draws` of the protocol's own procedure, or all arrangements where one block holds the
     trial. A subject's cell is its place in the list of its stratum, so that one matrix of lists serves all replicates.
     Results are (replicate, 1).
     """
@@ -90,8 +91,8 @@ def exact_test(
     if complete:
         lists, cell, width = arrangements, np.broadcast_to(np.arange(size), (len(treated), size)), size
     else:
-        drawn = allocation_lists(protocol, generator, DRAWS, size)[:, :, :size]
-        lists, width = drawn.reshape(DRAWS, STRATA * size), STRATA * size
+        drawn = allocation_lists(protocol, generator, draws, size)[:, :, :size]
+        lists, width = drawn.reshape(draws, STRATA * size), STRATA * size
         cell = stratum[:, :size].astype(np.int32) * size + positions(stratum[:, :size])
     rows = np.arange(len(treated))[:, None]
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from causalgia.analysis.allocation import EXACT_BELOW, Observed, exact_test
 from causalgia.analysis.censored import censored_paired, censored_regression
+from causalgia.analysis.checks import check_tables
 from causalgia.analysis.estimates import STATUS_TEXT, Effect, Status
 from causalgia.analysis.linear import ancova
 from causalgia.analysis.proportions import clopper_pearson
@@ -49,7 +50,11 @@ class Answer:
 
 
 def analyse(protocol: Protocol, tables: Tables) -> dict[str, Answer]:
-    """The protocol's questions answered from its tables adsl, adlb, adqs and adae."""
+    """The protocol's questions answered from its tables adsl, adlb, adqs and adae.
+
+    Raises InputError, with table, row and column, for what cannot be read as meant.
+    """
+    check_tables(protocol, tables)
     subjects = Subjects.read(protocol, tables)
     return {
         "raised": _raised(protocol, tables, subjects),
@@ -73,6 +78,8 @@ def _raised(protocol: Protocol, tables: Tables, subjects: Subjects) -> Answer:
         visit_values(tables, Instrument.load(endpoint.measure), side, week) for side in (endpoint.side, "contralateral")
     ]
     ids = sorted(both[0].keys() & both[1].keys())
+    if not ids:
+        return Answer(*texts, method, 0, reason="Nobody was measured on both sides at the first visit.")
     pairs = [[values[name] for name in ids] for values in both]
     (a, limit_a), (b, limit_b) = (_censored(np.array(values).reshape(-1, 2)) for values in pairs)
     return _ratio(texts, method, len(ids), censored_paired(a, limit_a, b, limit_b, alpha=protocol.evaluation.alpha))
@@ -126,7 +133,7 @@ def _spared(protocol: Protocol, tables: Tables, subjects: Subjects) -> Answer:
         reason = "Nobody below a gate was randomised as such, so the trial cannot say whom to spare."
         return Answer(*texts, method, 0, reason=reason)
     y, covariates, seen = subjects.endpoint(protocol, tables, protocol.endpoints.relieved)
-    effect = difference_of_effects(
+    _, effect = difference_of_effects(
         y[:, 0], subjects.treated, covariates, subjects.low, observed=seen, alpha=protocol.evaluation.alpha
     )
     return Answer(*texts, method, int((seen & subjects.low).sum()), **_numbers(effect))

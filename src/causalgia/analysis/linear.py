@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from causalgia.analysis.batches import as_batch
+from causalgia.analysis.batches import Batch, as_batch
 from causalgia.analysis.estimates import Array, Effect, Status, t_effect
-from causalgia.analysis.moments import eliminate, nested_moments
+from causalgia.analysis.moments import eliminate, merge, nested_moments
 
 CHUNK = 256
 NOISE = 1e-14
@@ -37,13 +37,50 @@ def ancova(
     3.5
     """
     batch = as_batch([y, treated], covariates, observed=observed, sizes=sizes, arm=1)
-    order = (*range(2, len(batch.columns)), 1, 0)  # covariates, arm, endpoint
-    parts = []
+    parts = [_from_moments(*moments) for moments, *_ in _chunks(batch, ())]
+    return _effect(batch, parts, alpha)
+
+
+def ancova_by(
+    y: ArrayLike,
+    treated: ArrayLike,
+    covariates: ArrayLike | None,
+    group: ArrayLike,
+    *,
+    observed: ArrayLike | None = None,
+    sizes: Sequence[int] | None = None,
+    alpha: float = 0.05,
+) -> tuple[Effect, Effect, Effect]:
+    """`ancova` in everybody, in the members of a group (..., n) alone, and in the others alone.
+
+    One pass over the subjects: the moments of all are the two groups' moments put together.
+    """
+    batch = as_batch([y, treated, group], covariates, observed=observed, sizes=sizes, arm=1)
+    parts = [[_from_moments(*moments) for moments in chunk] for chunk in _chunks(batch, (2,))]
+    every, inside, outside = (_effect(batch, list(part), alpha) for part in zip(*parts, strict=True))
+    return every, inside, outside
+
+
+Moments = tuple[Array, Array, Array]
+Estimates = tuple[Array, Array, Array, NDArray[np.int8]]
+
+
+def _chunks(batch: Batch, group: tuple[int, ...]) -> Iterator[tuple[Moments, ...]]:
+    """Moments of covariates, arm, endpoint, a chunk of replicates at a time: of all, or of all, a group and the rest."""
+    order = (*(j for j in range(2, len(batch.columns)) if j not in group), 1, 0)
     for chunk in batch.chunks(CHUNK):
         seen = batch.observed[chunk]
         v = np.stack([np.where(seen, batch.columns[j][chunk], 0.0) for j in order], axis=2)
         with np.errstate(invalid="ignore", over="ignore"):  # told by the status
-            parts.append(_from_moments(*nested_moments(v, seen.astype(float), batch.sizes)))
+            if not group:
+                yield (nested_moments(v, seen.astype(float), batch.sizes),)
+                continue
+            member = seen & (batch.columns[group[0]][chunk] > 0)
+            inside, outside = (nested_moments(v, part.astype(float), batch.sizes) for part in (member, seen & ~member))
+            yield merge(inside, outside), inside, outside
+
+
+def _effect(batch: Batch, parts: list[Estimates], alpha: float) -> Effect:
     estimate, se, df, status = (batch.restore(np.concatenate(part, axis=1)) for part in zip(*parts, strict=True))
     return t_effect(estimate, se, df, status, alpha)
 

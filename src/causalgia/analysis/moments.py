@@ -23,22 +23,33 @@ def nested_moments(v: Array, weight: Array, sizes: Sequence[int]) -> tuple[Array
     v (R, n, q), weight (R, n) of 0 and 1 → counts (S, R), means (S, q, R), products (S, q, q, R). Every stretch between
     two sizes is one matrix product a replicate, about a shift (the mean of all), which keeps the digits.
     """
-    R, _, q = v.shape
+    R, n, q = v.shape
     order = sorted(range(len(sizes)), key=sizes.__getitem__)
-    counts, sums, products = np.zeros((len(sizes), R)), np.zeros((len(sizes), R, q)), np.zeros((len(sizes), R, q, q))
     everybody = np.maximum(weight.sum(axis=1), 1)
-    shift = (v * weight[..., None]).sum(axis=1) / everybody[:, None]
-    d = (v - shift[:, None]) * weight[..., None]
-    count, total, product, first = np.zeros(R), np.zeros((R, q)), np.zeros((R, q, q)), 0
+    shift = (weight[:, None] @ v)[:, 0] / everybody[:, None]
+    d = np.empty((R, n, q + 1))  # a first column of ones, so that one product holds counts, sums and squares
+    d[..., 0] = weight
+    np.multiply(v - shift[:, None], weight[..., None], out=d[..., 1:])
+    every, so_far, first = np.empty((len(sizes), R, q + 1, q + 1)), np.zeros((R, q + 1, q + 1)), 0
     for s in order:
         part = d[:, first : sizes[s]]
-        count = count + weight[:, first : sizes[s]].sum(axis=1)
-        total = total + part.sum(axis=1)
-        product = product + part.transpose(0, 2, 1) @ part
-        counts[s], sums[s], products[s], first = count, total, product, sizes[s]
-    mean = sums / np.maximum(counts, 1)[..., None]
-    products -= (counts[..., None, None] * mean[..., None]) * mean[..., None, :]
+        so_far = so_far + part.transpose(0, 2, 1) @ part
+        every[s], first = so_far, sizes[s]
+    counts = every[..., 0, 0].copy()
+    mean = every[..., 0, 1:] / np.maximum(counts, 1)[..., None]
+    products = every[..., 1:, 1:] - every[..., 0, 1:, None] * mean[..., None, :]
     return counts, np.moveaxis(shift + mean, 1, 2), np.moveaxis(products, 1, 3)
+
+
+def merge(a: tuple[Array, Array, Array], b: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    """Moments, as of `nested_moments`, of two groups of subjects put together."""
+    (n_a, mean_a, C_a), (n_b, mean_b, C_b) = a, b
+    n = n_a + n_b
+    whole = np.maximum(n, 1)
+    apart = mean_b - mean_a
+    mean = mean_a + (n_b / whole)[:, None] * apart
+    between = (n_a * n_b / whole)[:, None, None] * apart[:, :, None] * apart[:, None]
+    return n, mean, C_a + C_b + between
 
 
 def eliminate(C: Array, pivots: int, scale: Array | None = None) -> tuple[Array, NDArray[np.bool_]]:

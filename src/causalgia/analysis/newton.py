@@ -15,9 +15,8 @@ Lanes = NDArray[np.intp]
 Evaluate = Callable[[Lanes, Array], tuple[Array, Array, Array]]
 """(lanes, parameters (d, lanes)) → log likelihood, gradient (d, lanes), negative Hessian (d, d, lanes)."""
 
-DECREMENT = 1e-12
-"""Stop after the step that would gain less than half of this in log likelihood: 10⁻⁶ standard errors before it, and
-by quadratic convergence about 10⁻¹² after it."""
+EXACT = 1e-18
+"""Stop before the step that would gain less than half of this in log likelihood: exact to rounding."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,15 @@ class Maximum:
     converged: NDArray[np.bool_]
 
 
-def maximise(evaluate: Evaluate, start: Array, scale: Array, iterations: int = 100) -> Maximum:
+def maximise(
+    evaluate: Evaluate, start: Array, scale: Array, precision: float = EXACT, iterations: int = 100
+) -> Maximum:
     """Maximise one log likelihood per lane from `start` (d, L) by damped Newton (Levenberg) steps.
 
     `evaluate` returns −inf outside the domain. `scale` (d, L) is what the information of a coordinate is compared with:
     below `PIVOT` of it the coordinate stays where it is (a dependent covariate, or a direction in which the likelihood
-    has become flat because it rises for ever). The damping is λ·scale on the diagonal, zero as long as steps succeed.
+    has become flat because it rises for ever). It ends after the step that would gain less than half of `precision`; the
+    information is that before this step. The damping is λ·scale on the diagonal, zero as long as steps succeed.
     """
     x = start.copy()
     L = x.shape[1]
@@ -44,7 +46,7 @@ def maximise(evaluate: Evaluate, start: Array, scale: Array, iterations: int = 1
     for _ in range(iterations):
         at = (gradient[:, active], information[:, :, active], scale[:, active], damping[active])
         step, gain, definite = newton_step(*at)
-        done = definite & (gain < DECREMENT) & (damping[active] == 0)
+        done = definite & (gain < precision) & (damping[active] == 0)
         trial = x[:, active] + step
         x[:, active[done]] = trial[:, done]
         converged[active[done]] = True

@@ -152,12 +152,13 @@ def _residuals(columns: Array, seen: NDArray[np.bool_]) -> tuple[Array, Array, N
 def _difference(e: Array, seen: NDArray[np.bool_], A: Array) -> Array:
     """Mean of e over the treated less that over the controls of every allocation (R, M), infinite for an empty arm.
 
-    e sums to zero, so it is Σ_treated e · (1/n₁ + 1/n₀). The sums run in the order of the subjects, without BLAS.
+    e sums to zero, so it is Σ_treated e · (1/n₁ + 1/n₀). Ties are told with a tolerance, so the order of a sum cannot
+    change a count.
     """
     seen_ = seen.astype(float)
     if A.ndim == 2:
         by_subject = np.ascontiguousarray(A.T)
-        total, n1 = (np.einsum("rn,nm->rm", values, by_subject) for values in (e, seen_))
+        total, n1 = e @ by_subject, seen_ @ by_subject
     else:
         total, n1 = (np.einsum("rn,rmn->rm", values, A) for values in (e, seen_))
     n0 = seen_.sum(axis=1)[:, None] - n1

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalgia.analysis.estimates import Array, Effect, Status, t_effect
-from causalgia.analysis.linear import ancova
+from causalgia.analysis.linear import ancova_by
 
 
 def difference_of_effects(
@@ -20,16 +20,15 @@ def difference_of_effects(
     observed: NDArray[np.bool_],
     sizes: Sequence[int] | None = None,
     alpha: float = 0.05,
-) -> Effect:
-    """Effect in the low stratum minus effect in the high one, each by ANCOVA of its own.
+) -> tuple[Effect, Effect]:
+    """The effect in everybody by ANCOVA, and the effect in the low stratum minus that in the high one.
 
-    se² = se_low² + se_high², with Welch's degrees of freedom. Arrays as in `ancova`, `low` (..., n); results (...,
-    size).
+    The difference is that of two analyses, se² = se_low² + se_high², with Welch's degrees of freedom. Arrays as in
+    `ancova`, `low` (..., n); results (..., size).
     """
-    in_low = ancova(y, treated, covariates, observed=observed & low, sizes=sizes, alpha=alpha)
-    in_high = ancova(y, treated, covariates, observed=observed & ~low, sizes=sizes, alpha=alpha)
+    every, in_low, in_high = ancova_by(y, treated, covariates, low, observed=observed, sizes=sizes, alpha=alpha)
     variance = in_low.se**2 + in_high.se**2
     with np.errstate(invalid="ignore", divide="ignore"):
         df = variance**2 / (in_low.se**4 / in_low.df + in_high.se**4 / in_high.df)
     status = np.where(in_low.status != Status.OK, in_low.status, in_high.status)
-    return t_effect(in_low.estimate - in_high.estimate, np.sqrt(variance), df, status, alpha)
+    return every, t_effect(in_low.estimate - in_high.estimate, np.sqrt(variance), df, status, alpha)

@@ -8,34 +8,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from causalgia.analysis.checks import COLUMNS, FIRST_ROW
 from causalgia.documents import InputError, Instrument, Protocol
 from causalgia.documents.protocol import Endpoint
+from causalgia.documents.units import factor
 
 Tables = dict[str, pl.DataFrame]
 VisitValues = dict[str, tuple[float, float]]
-
-# Columns that the analysis reads, and their types.
-COLUMNS: dict[str, dict[str, type[pl.DataType]]] = {
-    "adsl": {
-        "USUBJID": pl.String,
-        "ARM": pl.String,
-        "ITTFL": pl.String,
-        "RANDNO": pl.Int64,
-        "DURDAYS": pl.Int64,
-        "GATEFL": pl.String,
-    },
-    "adlb": {
-        "USUBJID": pl.String,
-        "PARAMCD": pl.String,
-        "AVAL": pl.Float64,
-        "AVISITN": pl.Float64,
-        "SIDE": pl.String,
-        "LLOQ": pl.Float64,
-        "BLQFL": pl.String,
-    },
-    "adqs": {"USUBJID": pl.String, "PARAMCD": pl.String, "AVAL": pl.Float64, "AVISITN": pl.Float64, "SIDE": pl.String},
-    "adae": {"USUBJID": pl.String, "AETERM": pl.String},
-}
 
 
 def read_tables(folder: Path) -> Tables:
@@ -67,11 +46,13 @@ def _column(path: Path, raw: pl.DataFrame, name: str, kind: type[pl.DataType]) -
         return text
     empty = (text == "") | (text == ".")
     value = text.cast(pl.Float64, strict=False)
-    wrong = (value.is_null() | value.is_nan()) & ~empty
+    right = value.is_finite() & (value == value.round() if kind == pl.Int64 else True)
+    wrong = ~right.fill_null(False) & ~empty
     if wrong.any():
         row = int(wrong.arg_true()[0])
-        where = f"{path}, row {row + 2}, column {name}"
-        raise InputError(where, repr(raw[name][row]), "a number, or nothing where it is missing", "Correct the value.")
+        where = f"{path}, row {row + FIRST_ROW}, column {name}"
+        expected = f"a {'whole ' if kind == pl.Int64 else ''}number, or nothing where it is missing"
+        raise InputError(where, repr(raw[name][row]), expected, "Correct the value.")
     return value.cast(kind, strict=False)
 
 
@@ -92,19 +73,9 @@ class Subjects:
 
     @classmethod
     def read(cls, protocol: Protocol, tables: Tables) -> Subjects:
-        """The randomised of adsl; InputError for an arm that the protocol does not have, or a subject listed twice."""
+        """The randomised of adsl, which `check_tables` has passed."""
         adsl = tables["adsl"].filter(pl.col("ITTFL") == "Y").sort("RANDNO")
         ids = adsl["USUBJID"].to_list()
-        if len(set(ids)) != len(ids):
-            twice = next(name for name in ids if ids.count(name) > 1)
-            raise InputError("adsl, column USUBJID", f"{twice!r} twice", "each subject once", "Remove a row.")
-        unknown = sorted(set(adsl["ARM"].to_list()) - set(protocol.arms))
-        if unknown:
-            raise InputError(
-                "adsl, column ARM", repr(unknown[0]), f"one of {', '.join(protocol.arms)}", "Correct the arm."
-            )
-        if not ids:
-            raise InputError("adsl, column ITTFL", "nobody with Y", "the randomised subjects", "Mark them.")
         low = (adsl["GATEFL"] == "N").to_numpy()
         long = adsl["DURDAYS"].to_numpy() > _cut(protocol)
         factors = {"duration": long, "gate": low}
@@ -149,7 +120,6 @@ def visit_values(tables: Tables, instrument: Instrument, side: str, week: float)
         return {name: (value, 0.0) for name, value in _means(rows.drop_nulls("AVAL"), pl.col("AVAL"))}
     below = pl.col("BLQFL") == "Y"
     limited = rows.with_columns(VALUE=pl.when(below).then(pl.col("LLOQ")).otherwise(pl.col("AVAL"))).drop_nulls("VALUE")
-    _check_positive(limited, instrument)
     means = dict(_means(limited, pl.col("VALUE").log()))
     censored = dict(_means(limited, below.any().cast(pl.Float64)))
     return {name: (value, censored[name]) for name, value in means.items()}
@@ -160,17 +130,6 @@ def _means(rows: pl.DataFrame, value: pl.Expr) -> list[tuple[str, float]]:
     return list(zip(grouped["USUBJID"].to_list(), grouped["MEAN"].to_list(), strict=True))
 
 
-def _check_positive(rows: pl.DataFrame, instrument: Instrument) -> None:
-    wrong = rows.filter(pl.col("VALUE") <= 0)
-    if len(wrong):
-        where = f"adlb, subject {wrong['USUBJID'][0]}, {instrument.paramcd}, column AVAL"
-        raise InputError(
-            where, f"{wrong['VALUE'][0]:g}", "a concentration above 0", "Report values below the limit with BLQFL = Y."
-        )
-
-
 def _cut(protocol: Protocol) -> float:
-    from causalgia.documents.units import factor
-
     cut = protocol.allocation.duration_cut
     return np.inf if cut is None or cut.value is None else cut.value * factor(cut.unit, "day")

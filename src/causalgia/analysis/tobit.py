@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from causalgia.analysis.batches import Batch
 from causalgia.analysis.estimates import Array, Status
 from causalgia.analysis.moments import eliminate, nested_moments
-from causalgia.analysis.newton import Lanes, maximise, newton_step
+from causalgia.analysis.newton import EXACT, Lanes, maximise, newton_step
 from causalgia.analysis.tails import log_cdf
 
 LANES = 4096
@@ -32,7 +32,7 @@ class Fit:
     status: NDArray[np.int8]
 
 
-def fit_batch(batch: Batch, arm: bool) -> Fit:
+def fit_batch(batch: Batch, arm: bool, precision: float = EXACT) -> Fit:
     """Mark what lies below its limit and fit chunk by chunk; columns are the value, its limit, the arm, covariates."""
     parts = []
     for chunk in batch.chunks(max(1, LANES // len(batch.sizes))):
@@ -43,7 +43,7 @@ def fit_batch(batch: Batch, arm: bool) -> Fit:
         columns = (*others[1:], value, others[0]) if arm else (value,)
         raw = np.stack([np.where(seen, column, 0.0) for column in columns], axis=2)
         with np.errstate(invalid="ignore", over="ignore"):  # told by the status
-            parts.append(_fit(raw, seen.astype(float), censored.astype(float), batch.sizes, arm))
+            parts.append(_fit(raw, seen.astype(float), censored.astype(float), batch.sizes, arm, precision))
     joined = (np.concatenate([getattr(part, f.name) for part in parts], axis=1) for f in fields(Fit))
     return Fit(*(batch.restore(values) for values in joined))
 
@@ -103,7 +103,7 @@ class _Data:
                 information[b, a, some] = information[a, b, some]
 
 
-def _fit(raw: Array, seen: Array, censored: Array, sizes: Sequence[int], arm: bool) -> Fit:
+def _fit(raw: Array, seen: Array, censored: Array, sizes: Sequence[int], arm: bool, precision: float) -> Fit:
     """Fit one chunk: raw (R, n, q) holds covariates, value or limit and, if `arm`, the arm; seen, censored (R, n).
 
     The target is the coefficient of the arm, without arm the mean. Columns are standardised by their moments at the
@@ -121,7 +121,7 @@ def _fit(raw: Array, seen: Array, censored: Array, sizes: Sequence[int], arm: bo
     whole = _gram(n, (mean - shift) / unit, C / (unit[:, None] * unit), order)
     ok = np.flatnonzero(status.ravel() == Status.OK)
     numbers = np.full((3, status.size), np.nan)
-    numbers[:, ok], status.ravel()[ok] = _solve(data, ok, n.ravel()[ok], whole[:, :, ok])
+    numbers[:, ok], status.ravel()[ok] = _solve(data, ok, n.ravel()[ok], whole[:, :, ok], precision)
     estimate, se, sigma = numbers.reshape(3, *status.shape)
     target = shift[v] if not arm else 0.0
     return Fit(target + unit[v] * estimate, unit[v] * se, unit[v] * sigma, n, rank, status)
@@ -187,7 +187,7 @@ def _start(n: Array, whole: Array, theta: int) -> Array:
     return start * np.sqrt(n / np.maximum(residual, 1e-3 * whole[theta, theta]))
 
 
-def _solve(data: _Data, lanes: Lanes, n: Array, whole: Array) -> tuple[Array, NDArray[np.int8]]:
+def _solve(data: _Data, lanes: Lanes, n: Array, whole: Array, precision: float) -> tuple[Array, NDArray[np.int8]]:
     """Estimate, standard error and σ (3, lanes), and status of the lanes, in standard units.
 
     `whole` are the cross-products (d, d, lanes) of all `n` subjects, with the limit where a value lies below it.
@@ -196,7 +196,8 @@ def _solve(data: _Data, lanes: Lanes, n: Array, whole: Array) -> tuple[Array, ND
     maximum equals the observed information in (β, σ).
     """
     scale = np.diagonal(whole).T
-    top = maximise(lambda subset, delta: data.evaluate(lanes[subset], delta), _start(n, whole, data.theta), scale)
+    start = _start(n, whole, data.theta)
+    top = maximise(lambda subset, delta: data.evaluate(lanes[subset], delta), start, scale, precision)
     U, _ = eliminate(top.information, data.theta, scale)
     theta, target = top.parameters[-2:]
     a, b, c = U[-2, -2], U[-2, -1], U[-1, -1]

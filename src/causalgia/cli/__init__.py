@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 
 def main() -> None:
     """Runs the command line; bad input ends with one message and exit code 2."""
+    # One thread a matrix product: they are small, and their sums then have one order whatever the machine.
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     from causalgia.cli.commands import app
 
+    signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
+    )  # an exception, so that files are cleared
     try:
         app(standalone_mode=True)
     except ValueError as error:
@@ -18,6 +26,3 @@ def main() -> None:
             raise
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted; nothing was written.\n")
-        sys.exit(130)

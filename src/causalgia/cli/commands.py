@@ -9,13 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from causalgia.cli.files import ANSWERS, CHARACTERISTICS, OUTCOMES, PROTOCOL, REPORT, RESULTS, TRIAL, TRUTH
+
 if TYPE_CHECKING:
     import polars as pl
     import xarray as xr
 
     from causalgia.documents import Protocol
 
+
+class Verbs(typer.core.TyperGroup):
+    """The verbs; one that is interrupted says so."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the verb."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Interrupted; nothing was written.", err=True)
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=Verbs,
     help="Plan, simulate and analyse trials of immunotherapy in complex regional pain syndrome. "
     "Research software, not a medical device.",
     no_args_is_help=True,
@@ -37,9 +53,6 @@ Out = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace the directory given with -o.")]
 World = Annotated[str | None, typer.Option(help="World of the one trial that is conducted.")]
 Size = Annotated[int | None, typer.Option(help="Total randomised in the one trial that is conducted.")]
-
-OUTCOMES, PROTOCOL, TRIAL, TRUTH = "outcomes.nc", "protocol.toml", "trial", "truth.parquet"
-ANSWERS, CHARACTERISTICS, RESULTS, REPORT = "answers.json", "characteristics.nc", "results.json", "report.html"
 
 
 @app.callback(invoke_without_command=True)
@@ -65,8 +78,10 @@ def run(
 ) -> None:
     """The main job: simulate, conduct, analyse, evaluate, report."""
     from causalgia.cli import output
+    from causalgia.design.evaluate import check_room
 
     plan = _protocol(protocol, subjects, replicates, sizes)
+    check_room(plan)
     path = output.target(out, plan.name, force)
     outcomes = _simulate(plan, seed, as_json)
     tables = _conduct(plan, outcomes, seed, None, None)
@@ -182,6 +197,8 @@ def report(folder: Folder, as_json: AsJson = False) -> None:
     plan, outcomes = _read(folder)
     tables = read_tables(folder / TRIAL)
     characteristics = output.read_dataset(folder / CHARACTERISTICS)
+    sizes = tuple(int(size) for size in characteristics["size"].values)
+    plan = plan.with_options(None, int(characteristics.attrs["replicates"]), sizes)
     answers = _analyse(plan, tables)
     with output.part(folder, ".report") as made:
         made.mkdir()
@@ -244,10 +261,13 @@ def _read(folder: Path) -> tuple[Protocol, xr.Dataset]:
 
 def _simulate(plan: Protocol, seed: int, quiet: bool) -> xr.Dataset:
     from causalgia.cli.progress import stage
+    from causalgia.documents import Drug
+    from causalgia.population.outcomes import check_drug
     from causalgia.population.outcomes import simulate as take
     from causalgia.population.patients import Population
 
     population = Population.load(plan.population.condition)
+    check_drug(population, Drug.load(plan.arms[plan.treatment].drug or ""))
     subjects, worlds = plan.population.subjects, len(population.condition.worlds)
     with stage("Enrolling virtual patients", "people", None, quiet) as progress:
         patients = population.sample(subjects, seed=seed, progress=progress)

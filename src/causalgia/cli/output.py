@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalgia.cli.files import MADE
 from causalgia.documents.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,20 +20,30 @@ if TYPE_CHECKING:
 
 
 def target(out: Path | None, name: str, force: bool) -> Path:
-    """Where results go: `out`, refused when it exists unless forced, or results/NAME, which is replaced."""
-    if out is None:
-        return Path("results") / name
-    if out.exists() and not force:
+    """Where results go: `out`, refused when it exists unless forced, or results/NAME, which is replaced.
+
+    Nothing but results is ever replaced, and a place that cannot be written is refused before any work.
+    """
+    path = Path("results") / name if out is None else out
+    if out is not None and out.exists() and not force:
         raise InputError(str(out), "something that exists", "a directory to be made", "Choose another, or add --force.")
-    if out.exists() and not out.is_dir():
-        raise InputError(str(out), "a file", "a directory to be replaced", "Choose another.")
-    return out
+    if path.exists() and not path.is_dir():
+        raise InputError(str(path), "a file", "a directory to be replaced", "Choose another.")
+    foreign = sorted({entry.name for entry in path.iterdir()} - MADE) if path.exists() else []
+    if foreign:
+        found = f"{foreign[0]!r} in it, which is no result"
+        raise InputError(str(path), found, "a directory of results, to be replaced", "Choose another.")
+    above = next(parent for parent in path.resolve().parents if parent.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise InputError(str(above), "a place that cannot be written", "a writable directory", "Choose another.")
+    return path
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary directory that becomes `path` when the block ends well, and vanishes when it does not."""
     path = path.resolve()
+    absent = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
@@ -42,13 +54,29 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        if path.exists():
-            path.rename(old / "replaced")
-        temporary.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
+        _replace(path, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        for parent in absent:
+            with suppress(OSError):  # not empty: the block ended well
+                parent.rmdir()
+
+
+def _replace(path: Path, made: Path) -> None:
+    """Renames `made` to `path`; what stood there is removed, or put back if that fails."""
+    if not path.exists():
+        made.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        path.rename(old / path.name)
+        made.rename(path)
+    except BaseException:
+        if not path.exists():
+            (old / path.name).rename(path)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -77,9 +105,13 @@ def write_json(path: Path, table: Any) -> None:
 
 
 def write_dataset(path: Path, dataset: xr.Dataset) -> None:
-    """A dataset as NetCDF (version 3, 64-bit offsets), readable without further packages."""
+    """A dataset as NetCDF (version 3, 64-bit offsets), readable without further packages.
+
+    The format has no 64-bit integers: counts become 32-bit ones, and whole numbers of the attributes text.
+    """
     integers = {name: array.astype("int32") for name, array in dataset.data_vars.items() if array.dtype == "int64"}
-    dataset.assign(integers).to_netcdf(path, engine="scipy", format="NETCDF3_64BIT")
+    attributes = {name: str(value) if isinstance(value, int) else value for name, value in dataset.attrs.items()}
+    dataset.assign(integers).assign_attrs(attributes).to_netcdf(path, engine="scipy", format="NETCDF3_64BIT")
 
 
 def read_dataset(path: Path) -> xr.Dataset:

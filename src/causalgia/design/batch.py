@@ -9,7 +9,6 @@ import numpy as np
 from causalgia.analysis.allocation import EXACT_BELOW, Observed, exact_test
 from causalgia.analysis.censored import censored_regression
 from causalgia.analysis.estimates import Effect, Status
-from causalgia.analysis.linear import ancova
 from causalgia.analysis.spared import difference_of_effects
 from causalgia.design.gate import Raised, gate_figures
 from causalgia.documents import InputError, Instrument, Protocol
@@ -48,6 +47,12 @@ CHARACTERISTICS = {
     "months": "calendar months from the first screened to the last visit of the last randomised",
     "wounds": "skin wounds (blisters and biopsies) in those randomised",
 }
+
+
+# Reference draws of the exact test inside replicates: as valid as 999, with a coarser p.
+EXACT_DRAWS = 399
+# Where the likelihood search of censored values may stop inside replicates.
+PRECISION = 1e-9
 
 
 @dataclass(frozen=True)
@@ -252,9 +257,8 @@ def _lowered(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str, 
     alpha, sizes = protocol.evaluation.alpha, protocol.evaluation.sizes
     y, covariates, stayed = seen.values(protocol, potential)
     limit = np.where(y.below, y.value, -np.inf)
-    effect = censored_regression(
-        y.value, limit, seen.recruited.treated, covariates, observed=stayed, sizes=sizes, alpha=alpha
-    )
+    arm, options = seen.recruited.treated, {"sizes": sizes, "alpha": alpha, "precision": PRECISION}
+    effect = censored_regression(y.value, limit, arm, covariates, observed=stayed, **options)
     truth = _truth(potential.at, seen.recruited, sizes)
     significant = effect.p < alpha
     return {
@@ -272,8 +276,7 @@ def _relieved(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str,
     alpha, sizes = protocol.evaluation.alpha, protocol.evaluation.sizes
     y, covariates, stayed = seen.values(protocol, potential)
     arm, low = seen.recruited.treated, seen.recruited.low
-    effect = ancova(y.value, arm, covariates, observed=stayed, sizes=sizes, alpha=alpha)
-    spared = difference_of_effects(y.value, arm, covariates, low, observed=stayed, sizes=sizes, alpha=alpha)
+    effect, spared = difference_of_effects(y.value, arm, covariates, low, observed=stayed, sizes=sizes, alpha=alpha)
     significant = _decides(protocol, seen, Observed(y.value, covariates, stayed), effect)
     truth = _truth(potential.at, seen.recruited, sizes)
     direction = -1 if potential.instrument.better == "lower" else 1
@@ -299,7 +302,9 @@ def _decides(protocol: Protocol, seen: Seen, endpoint: Observed, effect: Effect)
         if size >= EXACT_BELOW:
             break
         generator = seen.screening.generator("reference")
-        result = exact_test(protocol, endpoint, recruited.treated, recruited.stratum, generator, size)
+        result = exact_test(
+            protocol, endpoint, recruited.treated, recruited.stratum, generator, size, draws=EXACT_DRAWS
+        )
         significant[:, j] = result.p[:, 0] < alpha
     return significant
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import xarray as xr
@@ -11,7 +15,7 @@ import xarray as xr
 from causalgia import __version__
 from causalgia.design.batch import CHARACTERISTICS, Plan, batch_characteristics
 from causalgia.design.gate import GATE
-from causalgia.documents import Protocol
+from causalgia.documents import InputError, Protocol
 from causalgia.population.worlds import worlds
 
 BATCHES = 20
@@ -23,7 +27,7 @@ def evaluate(
     outcomes: xr.Dataset,
     *,
     seed: int,
-    threads: int = 2,
+    workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> xr.Dataset:
     """What the protocol's trial would show, in every world and at every size, against the known truth.
@@ -34,13 +38,52 @@ def evaluate(
     where a batch cannot fill a trial.
     """
     plan = Plan.make(protocol, worlds(outcomes, protocol.control), seed, BATCHES)
-    with ThreadPoolExecutor(threads) as pool:
-        results = []
-        for result in pool.map(lambda batch: batch_characteristics(plan, batch), range(BATCHES)):
-            results.append(result)
-            if progress is not None:
-                progress(plan.replicates * len(plan.worlds) * len(protocol.evaluation.sizes))
+    results = []
+    for result in _batches(plan, min(workers or os.cpu_count() or 1, BATCHES)):
+        results.append(result)
+        if progress is not None:
+            progress(plan.replicates * len(plan.worlds) * len(protocol.evaluation.sizes))
     return _summary(plan, results)
+
+
+def _batches(plan: Plan, workers: int) -> Iterator[Batch]:
+    """Results of the batches in their order.
+
+    Many small array operations hold Python's lock, so threads gain little; where processes can be forked they share the
+    plan without copying it. Elsewhere the batches run one after another.
+    """
+    if workers == 1 or sys.platform != "linux":
+        yield from (batch_characteristics(plan, batch) for batch in range(BATCHES))
+        return
+    with ProcessPoolExecutor(workers, get_context("fork"), _share, (plan,)) as pool:
+        yield from pool.map(_shared_batch, range(BATCHES))
+
+
+_plan: Plan | None = None
+
+
+def _share(plan: Plan) -> None:
+    """Keeps the plan in a forked process, and leaves interruption to its parent."""
+    global _plan
+    _plan = plan
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _shared_batch(batch: int) -> Batch:
+    assert _plan is not None
+    return batch_characteristics(_plan, batch)
+
+
+def check_room(protocol: Protocol) -> None:
+    """Raises InputError for a size that a batch of the pool cannot fill even if it randomised everybody."""
+    largest, room = protocol.evaluation.sizes[-1], protocol.population.subjects // BATCHES
+    if largest > room:
+        raise InputError(
+            f"{protocol.path}, key evaluation.sizes",
+            f"{largest} randomised of {protocol.population.subjects} subjects",
+            f"at most {room}, since replicate trials draw from {BATCHES} disjoint batches",
+            "Ask for smaller sizes, or simulate more subjects.",
+        )
 
 
 def _summary(plan: Plan, results: list[Batch]) -> xr.Dataset:

@@ -25,6 +25,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": np.minimum,
     "max": np.maximum,
 }
+LARGE = 1e300
 SEVERAL = ("min", "max")  # take two arguments or more; the others one
 BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -81,7 +82,8 @@ def _check(node: ast.AST, text: str) -> None:
     shapes = (ast.BinOp, ast.BoolOp, ast.UnaryOp, ast.Compare, ast.Name)
     if isinstance(node, (*operators, *shapes)):
         return
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    number = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(number, int | float) and not isinstance(number, bool) and number < LARGE:
         return
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
         name, count = node.func.id, len(node.args)
@@ -94,8 +96,8 @@ def _check(node: ast.AST, text: str) -> None:
 
 def _value(node: ast.expr, values: Mapping[str, Any]) -> Any:
     match node:
-        case ast.Constant():
-            return np.float64(node.value)  # floats throughout: 9^9^9 is then infinite at once, not a long computation
+        case ast.Constant(value=int() | float() as number):
+            return np.float64(number)  # floats throughout: 9^9^9 is then infinite at once, not a long computation
         case ast.Name():
             return values[node.id]
         case ast.UnaryOp(op=ast.Not()):

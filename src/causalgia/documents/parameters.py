@@ -100,7 +100,9 @@ class Parameter(Page):
         if (self.cv is not None or self.log_sd is not None) and self.value <= 0:
             raise InputError("value", f"{self.value:g}", "a number above 0, since its logarithm varies", "Correct it.")
         if self.logit_sd is not None and not 0 < self.value < 1:
-            raise InputError("value", f"{self.value:g}", "a number between 0 and 1, since its logit varies", "Correct it.")
+            raise InputError(
+                "value", f"{self.value:g}", "a number between 0 and 1, since its logit varies", "Correct it."
+            )
 
     @property
     def typical(self) -> float:

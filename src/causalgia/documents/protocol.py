@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, NamedTuple
+from math import comb
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self
 
+import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from causalgia.documents import reader
 from causalgia.documents.errors import InputError
+from causalgia.documents.links import check_links
 from causalgia.documents.parameters import Document, Page, Parameter, Unit
 from causalgia.documents.units import factor, quantity
 
+# Arrangements of one block, which the exact test lists.
+MOST_ARRANGEMENTS = 200_000
 RULE = re.compile(r"geometric mean of (?P<count>\d+) (?P<what>[\w ]+?) (?P<sign>>=|>) (?P<limit>[\d.]+ \S+)")
 
 
@@ -101,16 +107,12 @@ class Arm(Page):
         amount, unit = self.amount
         if amount <= 0:
             raise InputError("dose", repr(self.dose), "a dose above 0", "Correct it.")
-        for target in ("mg", "mg/kg"):
-            try:
-                factor(unit, target)
-            except InputError:
-                continue
-            break
-        else:
+        if not (_converts(unit, "mg") or _converts(unit, "mg/kg")):
             raise InputError("dose", repr(self.dose), "a dose in mg or mg/kg", "Correct the unit.")
-        if list(self.at) != sorted(set(self.at)):
-            raise InputError("at", str(list(self.at)), "times that rise", "Put them in order, each once.")
+        if not _converts(self.unit, "day"):
+            raise InputError("unit", repr(self.unit), "a unit of time", "Correct the unit.")
+        if list(self.at) != sorted(set(self.at)) or self.at[0] < 0:
+            raise InputError("at", str(list(self.at)), "times from 0 on that rise", "Put them in order, each once.")
         return self
 
     @property
@@ -118,6 +120,13 @@ class Arm(Page):
         """The dose as a number and its unit."""
         assert self.dose is not None
         return quantity(self.dose)
+
+    def milligrams(self, weight: np.ndarray) -> np.ndarray:
+        """One dose in mg for people of a weight in kg (person,)."""
+        number, unit = self.amount
+        if _converts(unit, "mg"):
+            return np.full(len(weight), number * factor(unit, "mg"))
+        return number * factor(unit, "mg/kg") * weight
 
     @property
     def days(self) -> tuple[float, ...]:
@@ -136,10 +145,23 @@ class Allocation(Page):
 
     @model_validator(mode="after")
     def _consistent(self) -> Allocation:
+        if len(set(self.strata)) != len(self.strata):
+            raise InputError("strata", str(list(self.strata)), "each factor once", "Remove the second.")
         if "duration" in self.strata and self.duration_cut is None:
             raise InputError("duration_cut", "nothing", "a duration that divides the strata", "Add it.")
         if self.method == "fixed totals" and self.strata:
             raise InputError("strata", str(list(self.strata)), "no strata with fixed totals", "Use permuted blocks.")
+        if self.duration_cut is not None and not _converts(self.duration_cut.unit, "day"):
+            raise InputError("duration_cut.unit", repr(self.duration_cut.unit), "a unit of time", "Correct the unit.")
+        if self.duration_cut is not None and not self.duration_cut.typical > 0:
+            raise InputError("duration_cut.value", f"{self.duration_cut.typical:g}", "a value above 0", "Correct it.")
+        times = self.blocks if self.method == "permuted blocks" else 1
+        counts = [count * times for count in self.ratio.values()]
+        if comb(sum(counts), min(counts)) > MOST_ARRANGEMENTS:
+            found = f"blocks of {' and '.join(map(str, counts))}"
+            raise InputError(
+                "ratio", found, f"blocks of at most {MOST_ARRANGEMENTS} arrangements", "Use smaller blocks."
+            )
         return self
 
 
@@ -150,6 +172,14 @@ class Measurement(Page):
     sides: tuple[str, ...]
     replicates: Annotated[int, Field(ge=1)] = 1
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Measurement:
+        if not self.at or list(self.at) != sorted(set(self.at)):
+            raise InputError("at", str(list(self.at)), "times that rise", "Put them in order, each once.")
+        if not self.sides or len(set(self.sides)) != len(self.sides):
+            raise InputError("sides", str(list(self.sides)), "one or more sides, each once", "Correct them.")
+        return self
+
 
 class Endpoint(Page):
     """A variable of the analysis: an instrument's reading on one side at one visit, against a baseline visit."""
@@ -158,6 +188,14 @@ class Endpoint(Page):
     side: str
     at: float
     baseline: float
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Endpoint:
+        if self.baseline > 0:
+            raise InputError("baseline", f"{self.baseline:g}", "a visit before treatment, at most 0", "Correct it.")
+        if self.at <= 0:
+            raise InputError("at", f"{self.at:g}", "a visit after treatment, above 0", "Correct it.")
+        return self
 
 
 class Endpoints(Page):
@@ -173,6 +211,16 @@ class Conduct(Page):
 
     screened_per_month: Parameter
     dropout: Parameter
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Conduct:
+        if not self.screened_per_month.typical > 0:
+            raise InputError(
+                "screened_per_month", f"{self.screened_per_month.typical:g}", "a rate above 0", "Correct it."
+            )
+        if not 0 <= self.dropout.typical < 1:
+            raise InputError("dropout", f"{self.dropout.typical:g}", "a share from 0 to below 1", "Correct it.")
+        return self
 
 
 class Evaluation(Page):
@@ -198,7 +246,7 @@ class PublishedResult(Page):
 
 
 class Protocol(Document):
-    """A trial, from question to evaluation. Visits and doses are times from randomisation."""
+    """A trial, from question to evaluation. Visits and doses are times from randomisation, visits in weeks."""
 
     KIND = "protocol"
     name: str
@@ -209,13 +257,20 @@ class Protocol(Document):
     arms: dict[str, Arm]
     allocation: Allocation
     follow_up: float
-    unit: Unit = "week"
+    unit: Literal["week"] = "week"
     schedule: dict[str, Measurement]
     endpoints: Endpoints
     conduct: Conduct
     evaluation: Evaluation
     published: list[PublishedResult] = []
     assumptions: list[str] = []
+
+    @classmethod
+    def load(cls, name: str | Path) -> Self:
+        """The protocol with a library name, or at a path; what it names in other documents is checked too."""
+        protocol = super().load(name)
+        check_links(protocol)
+        return protocol
 
     @property
     def control(self) -> str:
@@ -254,7 +309,7 @@ class Protocol(Document):
             endpoint: Endpoint = getattr(self.endpoints, name)
             self._scheduled(f"endpoints.{name}", endpoint, endpoint.at)
             self._scheduled(f"endpoints.{name}", endpoint, endpoint.baseline)
-        if self.gate is not None and self.gate.at == self.endpoints.lowered.baseline:
+        if self.gate is not None and self.gate.at >= self.endpoints.lowered.baseline:
             raise InputError(
                 "gate.at", f"{self.gate.at:g}", "a visit before the baseline", "Measure again after the gate."
             )
@@ -263,7 +318,12 @@ class Protocol(Document):
             raise InputError(
                 f"schedule.{late[0]}", "a visit after follow_up", f"at most {self.follow_up:g}", "Correct it."
             )
-        self._check_sizes()
+        doses = [(name, arm) for name, arm in self.arms.items() if arm.at]
+        if doses[0][1].days[-1] > self.follow_up * factor(self.unit, "day"):
+            raise InputError(
+                f"arms.{doses[0][0]}.at", "a dose after follow_up", f"at most {self.follow_up:g}", "Correct it."
+            )
+        check_sizes(self, self.evaluation.sizes)
         return self
 
     def _scheduled(self, key: str, what: Gate | Endpoint, time: float) -> None:
@@ -277,11 +337,9 @@ class Protocol(Document):
             visits = ", ".join(f"{t:g}" for t in row.at)
             raise InputError(f"{key}.at", f"{time:g}", f"a visit of {what.measure}: {visits}", "Correct it.")
 
-    def _check_sizes(self) -> None:
-        sizes = self.evaluation.sizes
-        check_sizes(self, sizes)
-
-    def with_options(self, subjects: int | None, replicates: int | None, sizes: tuple[int, ...] | None) -> Protocol:
+    def with_options(
+        self, subjects: int | None = None, replicates: int | None = None, sizes: tuple[int, ...] | None = None
+    ) -> Protocol:
         """The protocol with other numbers of subjects, replicates or sizes, checked as if read."""
         table = self.model_dump()
         if subjects is not None:
@@ -293,15 +351,21 @@ class Protocol(Document):
         return reader.validate(Protocol, table, self.path)
 
 
-def check_sizes(protocol: Protocol, sizes: tuple[int, ...]) -> None:
-    """Raises InputError unless sizes rise, hold a subject per arm and leave room in the pool."""
+def check_sizes(protocol: Protocol, sizes: tuple[int, ...], where: str = "evaluation.sizes") -> None:
+    """Raises InputError unless sizes rise and hold a subject per arm, and whole lists where totals are fixed."""
     if list(sizes) != sorted(set(sizes)) or not sizes:
-        raise InputError("evaluation.sizes", str(list(sizes)), "totals that rise, each once", "Put them in order.")
+        raise InputError(where, str(list(sizes)), "totals that rise, each once", "Put them in order.")
     smallest = sum(protocol.allocation.ratio.values())
     if sizes[0] < smallest:
-        raise InputError(
-            "evaluation.sizes", str(sizes[0]), f"at least {smallest} randomised", "Ask for a larger trial."
-        )
+        raise InputError(where, str(sizes[0]), f"at least {smallest} randomised", "Ask for a larger trial.")
     if protocol.allocation.method == "fixed totals" and any(size % smallest for size in sizes):
         expected = f"multiples of {smallest}, the sum of the ratio"
-        raise InputError("evaluation.sizes", str(list(sizes)), expected, "Correct the sizes or the ratio.")
+        raise InputError(where, ", ".join(map(str, sizes)), expected, "Correct the sizes or the ratio.")
+
+
+def _converts(unit: str, target: str) -> bool:
+    try:
+        factor(unit, target)
+    except InputError:
+        return False
+    return True

@@ -94,7 +94,7 @@ def validate(schema: type[Schema], table: dict[str, Any], path: Path) -> Schema:
         key = ".".join(str(part) for part in first["loc"])
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, InputError):
-            where = f"{path}, key {key}" + (f".{cause.where}" if cause.where else "")
+            where = f"{path}, key {'.'.join(part for part in (key, cause.where) if part)}"
             raise InputError(where, cause.found, cause.expected, cause.remedy) from None
         found, expected = _describe(first)
         others = f" ({len(problems) - 1} more after this one.)" if len(problems) > 1 else ""

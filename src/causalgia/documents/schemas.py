@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from causalgia.documents.errors import InputError
 from causalgia.documents.parameters import Document, Formula, Page, Parameter, Unit
+from causalgia.documents.units import factor
 
 Values = dict[str, Parameter]
 
@@ -20,19 +21,42 @@ class Parameters(Document):
     values: Values
 
 
+def _not_negative(entry: Parameter) -> Parameter:
+    if entry.typical < 0:
+        raise InputError("value", f"{entry.typical:g}", "a number of at least 0", "Correct it.")
+    return entry
+
+
+def _positive(entry: Parameter) -> Parameter:
+    if entry.typical <= 0:
+        raise InputError("value", f"{entry.typical:g}", "a number above 0", "Correct it.")
+    return entry
+
+
+def _share(entry: Parameter) -> Parameter:
+    if entry.probability is None:
+        raise InputError("probability", "nothing", "a number from 0 to 1", "Add it in place of the value.")
+    return entry
+
+
+NotNegative = Annotated[Parameter, AfterValidator(_not_negative)]
+Positive = Annotated[Parameter, AfterValidator(_positive)]
+Share = Annotated[Parameter, AfterValidator(_share)]
+
+
 class Route(Page):
     """How a dose enters: the model state it goes into and, for an infusion, how long it runs."""
 
     into: str
-    duration: Parameter
+    duration: NotNegative
 
 
 class AdverseEvent(Page):
     """How often an adverse event happens in one course, on the drug and on placebo."""
 
     term: str
-    drug: Parameter
-    control: Parameter
+    drug: Share
+    control: Share
     serious: bool = False
     at_dose: bool = False
 
@@ -52,7 +76,7 @@ class Drug(Document):
     name: str
     title: str
     class_: str = Field(alias="class")
-    molar_mass: Parameter
+    molar_mass: Positive
     pharmacokinetics: Values
     binding: Values = {}
     antibodies: Values = {}
@@ -70,8 +94,8 @@ class Drug(Document):
 class History(Page):
     """From the injury to enrolment: how long the site settles before, when people come, and who meets the criteria."""
 
-    settle: Parameter
-    entry: Parameter
+    settle: NotNegative
+    entry: Positive
     criteria: Formula
     criteria_source: str
 
@@ -129,9 +153,9 @@ class Instrument(Document):
     signal: dict[str, Formula]
     bound: dict[str, Formula] = {}
     reads: Parameter | None = None
-    day_error: Parameter
-    replicate_error: Parameter | None = None
-    lloq: Parameter | None = None
+    day_error: NotNegative
+    replicate_error: NotNegative | None = None
+    lloq: Positive | None = None
     range: tuple[float, float] | None = None
     step: PositiveFloat | None = None
     recovery: bool = False
@@ -148,4 +172,15 @@ class Instrument(Document):
             raise InputError("reads", "one of bound and reads without the other", "both or neither", "Add the other.")
         if self.lloq is not None and self.scale != "log":
             raise InputError("lloq", "a limit on a linear scale", "a limit only where scale is log", "Remove it.")
+        if self.range is not None and not self.range[0] < self.range[1]:
+            raise InputError("range", repr(list(self.range)), "[low, high] with low < high", "Correct it.")
+        lengths = {"day_error": self.day_error, "replicate_error": self.replicate_error, "lloq": self.lloq}
+        for key, entry in lengths.items():
+            if entry is not None and entry.value is None:
+                raise InputError(key, "no value", "a value", "Add it.")
+            if entry is not None and (key == "lloq" or self.scale == "linear"):
+                try:
+                    factor(entry.unit, self.unit)
+                except InputError as error:
+                    raise InputError(f"{key}.unit", error.found, error.expected, error.remedy) from None
         return self

@@ -69,7 +69,7 @@ def quantity(text: str) -> tuple[float, str]:
 
 @cache
 def _parse(unit: str):
-    """The unit that `unit` names; a number in it is refused, since it would be lost, and so is a scale with an offset."""
+    """The unit that `unit` names; a number in it, which would be lost, is refused, and so is a scale with an offset."""
     wrong = InputError("", repr(unit), "a unit that pint knows", "Correct the unit.")
     try:
         parsed = registry().Quantity(1.0, "dimensionless") if unit == "1" else registry().Quantity(unit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -27,11 +27,11 @@ def draw(
     for name, entry in values.items():
         scope = {**known, **result}
         if entry.formula is not None:
-            result[name] = np.broadcast_to(np.asarray(_evaluate(name, entry.formula, scope), float), (people,))
+            result[name] = np.broadcast_to(np.asarray(expressions.evaluate(entry.formula, scope), float), (people,))
             continue
         individual = entry.individual(effects.get(name, np.zeros(people)))
         if entry.covariates is not None:
-            individual = individual * _evaluate(name, entry.covariates, scope)
+            individual = individual * expressions.evaluate(entry.covariates, scope)
         result[name] = individual
     return result
 
@@ -63,8 +63,23 @@ def _pair(text: str, names: list[str]) -> tuple[str, str]:
     return pair[0], pair[1]
 
 
-def _evaluate(name: str, text: str, scope: Mapping[str, np.ndarray]) -> np.ndarray:
-    try:
-        return expressions.evaluate(text, scope)
-    except InputError as error:
-        raise InputError(name, error.found, error.expected, error.remedy) from None
+def check_entries(values: Values, known: Collection[str], correlations: Values, where: Callable[[str], str]) -> None:
+    """Raises InputError, at `where(key)`, for a formula that names what is not known before it, and for a correlation
+    of parameters that do not vary or that cannot hold with the others.
+    """
+    before = set(known)
+    for name, entry in values.items():
+        for text in (entry.formula, entry.covariates):
+            missing = sorted(expressions.symbols(text) - before) if text is not None else []
+            if missing:
+                expected = f"a parameter or covariate given before it: {', '.join(sorted(before))}"
+                raise InputError(where(name), f"the name {missing[0]!r} in {text!r}", expected, "Correct it.")
+        before.add(name)
+    for text, entry in correlations.items():
+        if entry.value is None or not -1 < entry.value < 1:
+            raise InputError(where(text), "no value between -1 and 1", "a correlation", "Correct it.")
+        try:
+            _random_effects(values, 0, 1, {text: entry})
+        except InputError as error:
+            raise InputError(where(text), error.found, error.expected, error.remedy) from None
+    _random_effects(values, 0, 1, correlations)

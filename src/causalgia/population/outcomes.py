@@ -11,10 +11,10 @@ from causalgia import __version__
 from causalgia.documents import Drug, InputError, Protocol
 from causalgia.documents.parameters import Parameter
 from causalgia.documents.protocol import Arm
-from causalgia.documents.units import factor
+from causalgia.documents.units import factor, model_unit
 from causalgia.engine import Events, solve
-from causalgia.population.draw import draw
-from causalgia.population.patients import RTOL, Population, Progress, check_names, increments
+from causalgia.population.draw import check_entries, draw
+from causalgia.population.patients import RTOL, Population, Progress, check_names, check_unit, increments
 
 # Model outputs that instruments and figures read.
 OUTPUTS = ("Cp", "TNF", "bound", "IL6", "TNF_c", "bound_c", "IL6_c", "NRS", "dTemp", "Oed", "Motor")
@@ -25,13 +25,14 @@ ANTIBODIES = ("Z", "t_ada")
 def simulate(protocol: Protocol, patients: xr.Dataset, *, progress: Progress | None = None) -> xr.Dataset:
     """Both potential outcomes of everybody: a Dataset of OUTPUTS with dims (world, regimen, subject, time).
 
-    `time` is in weeks from randomisation, weekly from screening to the end of follow-up. Pain carries the placebo
-    response from randomisation on, in every arm alike. `status` (world, regimen, subject) is 0 where the integration
-    succeeded.
+    `time` is in weeks from randomisation: weekly from screening to the end of follow-up, and every visit. Pain carries
+    the placebo response from randomisation on, in every arm alike. `status` (world, regimen, subject) is 0 where the
+    integration succeeded.
     """
     population = Population.load(patients.attrs["condition_path"])
     week = factor(protocol.unit, "week")
-    times = np.arange(np.floor(protocol.first_visit * week), np.ceil(protocol.follow_up * week) + 0.5)
+    weekly = np.arange(np.floor(protocol.first_visit * week), np.ceil(protocol.follow_up * week) + 0.5)
+    times = np.union1d(weekly, [time for row in protocol.schedule.values() for time in row.at])
     shape = (patients.sizes["world"], len(protocol.arms), patients.sizes["subject"], len(times))
     values = {name: np.empty(shape) for name in OUTPUTS}
     status = np.empty(shape[:3], np.int64)
@@ -81,7 +82,9 @@ def _regimen(population: Population, patients: xr.Dataset, arm: Arm, times: np.n
 
 
 def check_drug(population: Population, drug: Drug) -> None:
-    """Raises InputError where drug and model do not fit: a parameter that nothing reads, or one that nobody gives."""
+    """Raises InputError where drug and model do not fit: a parameter that nothing reads or that nobody gives, a unit of
+    another kind, a formula of what is not known, a route into no state.
+    """
     symbols = population.kernel.parameters
     check_names(f"{drug.path}, key", drug.values, (*symbols, *ANTIBODIES))
     missing = [name for name in symbols if name not in population.entries and name not in drug.values]
@@ -89,31 +92,43 @@ def check_drug(population: Population, drug: Drug) -> None:
         raise InputError(
             f"{drug.path}", f"no value for {missing[0]}", f"the model's drug parameters {', '.join(missing)}", "Add it."
         )
+    missing = [name for name in ANTIBODIES if drug.antibodies and name not in drug.antibodies]
+    if missing:
+        raise InputError(f"{drug.path}, key antibodies", f"no {missing[0]}", ", ".join(ANTIBODIES), "Add it.")
+    parts = {"pharmacokinetics": drug.pharmacokinetics, "binding": drug.binding, "antibodies": drug.antibodies}
+    keys = {name: f"{part}.{name}" for part, values in parts.items() for name in values} | {"M": "molar_mass"}
+
+    def where(name: str) -> str:
+        return f"{drug.path}, key {keys.get(name, f'correlations.{name}')}"
+
+    check_entries(drug.values, population.condition.covariates, drug.correlations, where)
+    units = {**population.kernel.units, "t_ada": "day", "Z": "dimensionless"}
+    for name, entry in drug.values.items():
+        check_unit(f"{where(name)}.unit", entry.unit, model_unit(units[name]))
+    for name, route in drug.routes.items():
+        key = f"{drug.path}, key routes.{name}"
+        check_unit(f"{key}.duration.unit", route.duration.unit, "day")
+        if route.into not in population.kernel.states:
+            states = ", ".join(population.kernel.states)
+            raise InputError(f"{key}.into", repr(route.into), f"one of {states}", "Correct it.")
 
 
 def drug_values(drug: Drug, patients: xr.Dataset) -> dict[str, np.ndarray]:
     """Individual parameters of a drug (subject,): each person's own, whatever the protocol that gives it."""
     ids = patients["id"].values
     seed, people = patients.attrs["seed"], int(ids.max()) + 1
-    known = {str(name): np.empty(people) for name in patients.data_vars if patients[name].dims == ("subject",)}
+    known = {str(name): np.full(people, np.nan) for name in patients.data_vars if patients[name].dims == ("subject",)}
     for name, array in known.items():
         array[ids] = patients[name].values
-    with np.errstate(all="ignore"):  # people who are not enrolled have no covariates here
-        values = draw(drug.values, seed, people, known, drug.correlations)
+    values = draw(drug.values, seed, people, known, drug.correlations)  # NaN in people who are not enrolled
     return {name: array[ids] for name, array in values.items()} | {"weight": patients["weight"].values}
 
 
 def dosing(arm: Arm, drug: Drug, values: Mapping[str, np.ndarray]) -> Events:
     """Dosing events of one arm, amounts in mg and times in days, and the rise of antibodies in those who form them."""
-    route = drug.routes.get(arm.route or "")
-    if route is None:
-        raise InputError(
-            f"drug {drug.name}, route", repr(arm.route), f"one of {', '.join(drug.routes)}", "Correct the route."
-        )
+    route = drug.routes[arm.route or ""]
     people = len(values["weight"])
-    number, unit = arm.amount
-    per_kg = "kg" in unit
-    amount = number * factor(unit, "mg/kg" if per_kg else "mg") * (values["weight"] if per_kg else np.ones(people))
+    amount = arm.milligrams(values["weight"])
     duration = route.duration.typical * factor(route.duration.unit, "day")
     time = np.broadcast_to(np.array(arm.days), (people, len(arm.days)))
     doses = np.broadcast_to(amount[:, None], time.shape)

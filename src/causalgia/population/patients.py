@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from causalgia.documents.parameters import Parameter
 from causalgia.documents.reader import LIBRARY
 from causalgia.documents.units import factor, model_unit
 from causalgia.engine import Events, Kernel, load_kernel, solve
-from causalgia.population.draw import draw
+from causalgia.population.draw import check_entries, draw
 
 Progress = Callable[[int], None]
 
@@ -25,6 +26,8 @@ RTOL = 1e-5
 # Individual parameters that act outside the model, by the condition: the injury, the assay, the placebo response.
 OUTSIDE = ("recovery", "PEF", "PHA")
 INJURY = "S_injury"
+# Covariates that dosing and tables need, in the unit that formulas and doses read.
+COVARIATES = {"weight": "kg", "age": "year", "female": "1"}
 
 
 def increments(progress: Progress | None) -> Progress | None:
@@ -50,6 +53,16 @@ def check_names(where: str, values: Mapping[str, Parameter], known: Collection[s
         )
 
 
+def check_unit(where: str, unit: str, target: str, *, same: bool = False) -> None:
+    """Raises InputError, at `where`, for a unit of another kind, or any other unit if it must be the `same`."""
+    try:
+        wrong = same and factor(unit, target) != 1
+    except InputError as error:
+        raise InputError(where, error.found, error.expected, error.remedy) from None
+    if wrong:
+        raise InputError(where, repr(unit), repr(target), "Convert the numbers.")
+
+
 @dataclass(frozen=True)
 class Population:
     """A condition's people: its documents and the model's kernel."""
@@ -70,15 +83,55 @@ class Population:
             *((f"worlds.{w}", page.values) for w, page in condition.worlds.items()),
         ):
             check_names(f"{condition.path}, key {key}", values, (*kernel.parameters, *OUTSIDE, INJURY))
-        missing = {*OUTSIDE, INJURY} - condition.values.keys()
-        if missing:
-            raise InputError(
-                f"{condition.path}, key values",
-                f"no {sorted(missing)[0]}",
-                f"a value for {', '.join((*OUTSIDE, INJURY))}",
-                "Add it.",
+        population = cls(condition, shared, kernel)
+        population._check()
+        return population
+
+    def _check(self) -> None:
+        """Raises InputError where formulas, units or criteria do not fit each other or the model."""
+        condition = self.condition
+        for key, given, needed in (
+            ("values", condition.values, (*OUTSIDE, INJURY)),
+            ("covariates", condition.covariates, COVARIATES),
+        ):
+            missing = sorted(set(needed) - given.keys())
+            if missing:
+                expected = f"a value for {', '.join(needed)}"
+                raise InputError(f"{condition.path}, key {key}", f"no {missing[0]}", expected, "Add it.")
+        for name, unit in COVARIATES.items():
+            check_unit(
+                f"{condition.path}, key covariates.{name}.unit", condition.covariates[name].unit, unit, same=True
             )
-        return cls(condition, shared, kernel)
+        check_entries(condition.covariates, (), {}, lambda name: f"{condition.path}, key covariates.{name}")
+        for world, page in condition.worlds.items():
+            self._check_world({**self.entries, **page.values}, partial(self.where, world))
+        known = {*self.entries, *condition.covariates}
+        entry = {"entry": condition.history.entry}
+        check_entries(entry, known, {}, lambda name: f"{condition.path}, key history.{name}")
+        for name in ("settle", "entry"):
+            check_unit(f"{condition.path}, key history.{name}.unit", getattr(condition.history, name).unit, "day")
+        unknown = sorted(expressions.symbols(condition.history.criteria) - {*self.kernel.outputs, *known, "duration"})
+        if unknown:
+            expected = "outputs of the model, parameters, covariates and duration"
+            raise InputError(
+                f"{condition.path}, key history.criteria", f"the name {unknown[0]!r}", expected, "Correct it."
+            )
+
+    def _check_world(self, entries: Mapping[str, Parameter], where: Callable[[str], str]) -> None:
+        check_entries(entries, self.condition.covariates, self.condition.correlations, where)
+        check_unit(f"{where('PHA')}.unit", entries["PHA"].unit, "day")
+        for name, entry in entries.items():
+            if name in self.kernel.units:
+                check_unit(f"{where(name)}.unit", entry.unit, model_unit(self.kernel.units[name]))
+
+    def where(self, world: str, name: str) -> str:
+        """File and key that give a parameter, or a correlation, in a world."""
+        if name in self.condition.correlations:
+            return f"{self.condition.path}, key correlations.{name}"
+        if name in self.condition.worlds[world].values:
+            return f"{self.condition.path}, key worlds.{world}.values.{name}"
+        document = self.condition if name in self.condition.values else self.shared
+        return f"{document.path}, key values.{name}"
 
     @property
     def entries(self) -> dict[str, Parameter]:
@@ -95,6 +148,8 @@ class Population:
         screening, `id` (world, subject), covariates and `duration` (world, subject) in days, `recovery`, `PEF`, `PHA`
         (world, subject), and `injured` (world): how many were looked at.
         """
+        if subjects < 1:
+            raise InputError("subjects", str(subjects), "at least 1", "Ask for more.")
         people = int(subjects * 1.25) + 64
         while True:
             histories = {world: self._history(world, people, seed, progress) for world in self.condition.worlds}
@@ -128,10 +183,7 @@ class Population:
 
     def factor(self, symbol: str, entry: Parameter) -> float:
         """What turns a document's value of a symbol into the model's unit."""
-        try:
-            return factor(entry.unit, model_unit(self.kernel.units[symbol]))
-        except InputError as error:
-            raise InputError(f"parameter {symbol}, unit", error.found, error.expected, error.remedy) from None
+        return factor(entry.unit, model_unit(self.kernel.units[symbol]))
 
     def _history(self, world: str, people: int, seed: int, progress: Progress | None) -> History:
         """From rest through the injury to entry, for the first `people` people in one world."""
@@ -155,6 +207,7 @@ class Population:
         )
         readings = {name: solution.values[:, 0, j] for j, name in enumerate(self.kernel.outputs)}
         meets = np.asarray(expressions.evaluate(history.criteria, {**readings, **values, "duration": entry}), bool)
+        values["PHA"] = values["PHA"] * factor(entries["PHA"].unit, "day")
         return History(
             values, parameters, solution.final, entry, meets & (solution.status == 0), int((solution.status != 0).sum())
         )

@@ -5,20 +5,23 @@ error.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any
 
 from causalgia.analysis.answers import Answer
 from causalgia.documents import Protocol
+from causalgia.report.words import listed
 
 Json = dict[str, Any]
 ENOUGH = 0.8
 LITTLE = 0.5
 SURPRISE = 0.05
+MONTHS_A_YEAR = 12
+UNKNOWN = "a share that could not be computed"
 
 
 def verdict(protocol: Protocol, table: Json) -> list[str]:
-    """Sentences from the results of `report.results`: what they rest on, what the trial could show, what it could not.
-    """
+    """Sentences from the results of `report.results`: what they rest on, what the trial could show, what not."""
     worlds = table["worlds"]
     structural = [world["name"] for world in worlds if world["structural"]]
     sentences = [_rests_on(table, structural)]
@@ -43,7 +46,8 @@ def power_lines(evaluation: Json) -> list[str]:
     """A small table: the share of significant trials on the clinical endpoint, by world and size."""
     worlds = evaluation["worlds"]
     sizes = list(next(iter(worlds.values()))["sizes"])
-    lines = ["Share of trials with a significant clinical endpoint (standard error)", "world".ljust(14) + "".join(s.rjust(15) for s in sizes)]
+    title = "Share of trials with a significant clinical endpoint (standard error)"
+    lines = [title, "world".ljust(14) + "".join(size.rjust(15) for size in sizes)]
     for world, row in worlds.items():
         cells = [f"{percent(row['sizes'][size]['relieved'])}".rjust(15) for size in sizes]
         lines.append(world.ljust(14) + "".join(cells))
@@ -56,45 +60,62 @@ def percent(cell: Json) -> str:
 
 
 def _rests_on(table: Json, structural: list[str]) -> str:
-    count = len(table["assumed"])
+    titles = {world["name"]: _lower_first(world["title"]) for world in table["worlds"]}
+    accounts = "; ".join(f"{name}: {titles[name]}" for name in structural)
     return (
-        f"This rests on {len(structural)} structural worlds ({', '.join(structural)}), prior and uncalibrated, "
-        f"on {count} assumed numbers listed below, and on the errors and limits stated for each instrument."
+        f"This rests on {len(structural)} alternative accounts of the biology, called worlds here ({accounts}), prior "
+        f"and uncalibrated; on {len(table['assumed'])} numbers that are assumed, not measured; and on the errors and "
+        "limits stated for each instrument. All are listed below."
     )
 
 
 def _could_show(protocol: Protocol, table: Json, structural: list[str]) -> list[str]:
     evaluation = table["evaluation"]["worlds"]
     size = str(protocol.evaluation.sizes[-1])
-    power = [evaluation[world]["sizes"][size]["relieved"] for world in structural]
-    lowered = [evaluation[world]["sizes"][size]["lowered"] for world in structural]
-    truths = [evaluation[world]["sizes"][size]["truth"] for world in structural]
-    widths = [evaluation[world]["sizes"][size]["width"] for world in structural]
+    rows = [evaluation[world]["sizes"][size] for world in structural]
     endpoint = table["protocol"]["endpoints"]["relieved"]
-    unit = endpoint["unit"] + "s" if endpoint["unit"] == "score" else endpoint["unit"]
-    lines = [
-        f"With {size} randomised the trial would find TNF lowered in {_range(lowered)} of replicates, and a difference in "
-        f"{_lower_first(endpoint['title'])} at week {endpoint['week']:g} in {_range(power)} (range over the structural worlds, standard error in brackets)."
-    ]
-    effects = f"{_plain(truths)} {unit.replace('scores', 'points')}"
-    lines.append(
-        f"The true mean difference there is {effects}, and its interval is {_plain(widths)} points wide; "
-        f"{protocol.endpoints.relevant.typical:g} points are held to matter."
+    power = [row["relieved"] for row in rows]
+    found = (
+        f"With {size} randomised, the trial would find TNF significantly lowered in "
+        f"{_range([row['lowered'] for row in rows])} of replicates, and a significant difference in "
+        f"{_lower_first(endpoint['title'])} at {protocol.unit} {endpoint['week']:g} in {_range(power)}, depending on "
+        "the world (Monte Carlo standard errors in brackets)."
     )
     first = [_first_size(evaluation[world]["sizes"]) for world in structural]
-    lines.append(_sizes_needed(structural, first, size, [cell["value"] for cell in power]))
-    return lines
+    needed = _sizes_needed(structural, first, size, [cell["value"] for cell in power])
+    return [found, _true_effect(protocol, rows, endpoint), needed]
+
+
+def _true_effect(protocol: Protocol, rows: list[Json], endpoint: Json) -> str:
+    """How large the effect truly is, beside the interval's width and the difference held to matter."""
+    unit = "points" if endpoint["unit"] == "score" else endpoint["unit"]
+    relevant = protocol.endpoints.relevant
+    matter = f"{relevant.typical:g} {unit} held to matter{' (assumed)' if relevant.assumed else ''}"
+    direction = -1 if endpoint["better"] == "lower" else 1
+    large = [direction * row["truth"]["value"] >= relevant.typical for row in rows]
+    compared = "in every world at least" if all(large) else "in some worlds at least" if any(large) else "below"
+    return (
+        f"The true mean difference there, {protocol.treatment} minus {protocol.control}, is "
+        f"{_plain([row['truth'] for row in rows])} {unit}, {compared} the {matter}; its "
+        f"{1 - protocol.evaluation.alpha:.0%} interval is {_plain([row['width'] for row in rows])} {unit} wide."
+    ).replace("% interval", " % interval")
 
 
 def _sizes_needed(structural: list[str], first: list[str | None], largest: str, power: list[float]) -> str:
-    reached = [f"{size} in the {world} world" for world, size in zip(structural, first, strict=True) if size is not None]
-    if not reached:
-        if max(power) < LITTLE:
-            return f"It reaches {ENOUGH:.0%} power in no structural world up to {largest} randomised: as designed it could not show relief."
-        return f"It reaches {ENOUGH:.0%} power in no structural world up to {largest} randomised."
-    missing = [world for world, size in zip(structural, first, strict=True) if size is None]
-    text = f"{ENOUGH:.0%} power for relief needs {', '.join(reached)} (of the sizes compared)"
-    return text + (f"; in {' and '.join(missing)} even {largest} do not reach it." if missing else ".")
+    sizes: dict[str | None, list[str]] = {}
+    for world, size in zip(structural, first, strict=True):
+        sizes.setdefault(size, []).append(world)
+    missing = sizes.pop(None, [])
+    if not sizes:
+        text = f"It reaches 80 % power for relief in no structural world with {largest} randomised"
+        return text + (": as designed it could not show relief." if max(power) < LITTLE else ".")
+    reached = listed(f"{size} randomised in {_worlds(worlds)}" for size, worlds in sizes.items())
+    text = f"Of the sizes compared, 80 % power for relief takes {reached}"
+    return text + (f"; in {_worlds(missing)} even {largest} do not reach it." if missing else ".")
+
+
+def _worlds(names: list[str]) -> str:
+    return f"the {listed(names)} world{'s' if len(names) > 1 else ''}"
 
 
 def _could_not_show(protocol: Protocol, table: Json, structural: list[str]) -> list[str]:
@@ -103,16 +124,19 @@ def _could_not_show(protocol: Protocol, table: Json, structural: list[str]) -> l
     null = evaluation["null"]["sizes"][size]["relieved"]
     bypass, none = (evaluation[world]["sizes"][size]["claim"] for world in ("bypass", "no mediation"))
     real = [evaluation[world]["sizes"][size]["claim"] for world in structural]
-    lines = [f"Were the drug inert, {percent(null)} of trials would still find a difference."]
+    lines = [f"Were the drug inert, {percent(null)} of trials would still find a significant difference, by chance."]
     lines.append(
-        f"Seeing both TNF and symptoms improve does not show that one follows from the other: it happens in {_range(real)} of "
-        f"replicates where relief does run through TNF, in {percent(bypass)} where it bypasses TNF, in {percent(none)} where nothing follows."
+        "That TNF and symptoms both improve does not show that one follows from the other: both improve significantly "
+        f"in {_range(real)} of replicates where relief does run through TNF, in {percent(bypass)} where the drug "
+        f"relieves by another way, and in {percent(none)} where it lowers TNF and symptoms do not follow."
     )
     if protocol.gate is None or protocol.gate.low_stratum is None:
-        lines.append("Nobody is randomised below a gate as such, so the trial cannot say who should be spared.")
-    else:
-        spared = [evaluation[world]["sizes"][size]["spared"] for world in structural]
-        lines.append(f"It would find that the effect differs between high and low TNF in {_range(spared)} of replicates.")
+        lines.append("No group with low TNF is randomised as such, so the trial cannot say who should be spared.")
+        return lines
+    spared = [evaluation[world]["sizes"][size]["spared"] for world in structural]
+    text = f"It would find that the effect differs between high and low TNF in {_range(spared)} of replicates"
+    chance = all(cell["value"] < 2 * protocol.evaluation.alpha for cell in spared)
+    lines.append(text + (", hardly more than by chance: it could not say who should be spared." if chance else "."))
     return lines
 
 
@@ -120,10 +144,13 @@ def _gate(protocol: Protocol, table: Json, structural: list[str]) -> list[str]:
     if protocol.gate is None:
         return []
     gates = [table["evaluation"]["worlds"][world]["gate"] for world in structural]
+    passes, ppv = (_range([gate[name] for gate in gates]) for name in ("passes", "ppv"))
+    delay = protocol.endpoints.lowered.baseline - protocol.gate.at
+    again = f"{delay:g} {protocol.unit}{'' if delay == 1 else 's'}"
     return [
-        f"The gate ({protocol.gate.rule}) passes {_range([g['passes'] for g in gates])}; of those, {_range([g['ppv'] for g in gates])} are truly above "
-        f"the limit at the site. Measured again two weeks later without treatment, those who passed read {_fall(gates, 'regression')} lower, of which "
-        f"{_fall(gates, 'decline')} is a true fall and the rest regression to the mean."
+        f"Of those screened, {passes} pass the gate ({protocol.gate.rule}); of these, {ppv} are truly above the limit "
+        f"at the site. Measured again {again} later, before any treatment, those who passed read "
+        f"{_fall(gates, 'regression')} lower: {_fall(gates, 'decline')} is a true fall, the rest regression to the mean."
     ]
 
 
@@ -131,10 +158,13 @@ def _cost(protocol: Protocol, table: Json, structural: list[str]) -> str:
     size = str(protocol.evaluation.sizes[-1])
     rows = [table["evaluation"]["worlds"][world]["sizes"][size] for world in structural]
     screened, months = ([row[key] for row in rows] for key in ("screened", "months"))
-    wounds = table["protocol"]["wounds_per_subject"]
+    rate, wounds = protocol.conduct.screened_per_month, table["protocol"]["wounds_per_subject"]
+    years = max(cell["value"] for cell in months) / MONTHS_A_YEAR
+    long = f" (up to {years:.1f} years)" if years >= 2 else ""
     return (
-        f"It would screen {_plain(screened, 0)} people for {size} randomised, take {_plain(months, 0)} months at "
-        f"{protocol.conduct.screened_per_month.typical:g} screened a month, and leave {wounds} skin wounds on each subject."
+        f"To randomise {size} it would screen {_plain(screened, 0)} people, take {_plain(months, 0)} months{long} at "
+        f"{rate.typical:g} screened a month{' (assumed)' if rate.assumed else ''}, and leave {wounds} skin wounds on "
+        "each subject."
     )
 
 
@@ -148,7 +178,8 @@ def _published(row: Json, table: Json, structural: list[str]) -> str:
     size = str(table["protocol"]["sizes"][-1])
     cells = [table["evaluation"]["worlds"][world]["sizes"][size][row["endpoint"]] for world in structural]
     chances = [cell if row["significant"] else {"value": 1 - cell["value"], "se": cell["se"]} for cell in cells]
-    text += f" The structural worlds gave that result a probability of {_range(chances)}"
+    seen = "that result" if row["significant"] else "a non-significant result"
+    text += f" The structural worlds gave {seen} a probability of {_range(chances)}"
     if max(cell["value"] for cell in chances) < SURPRISE:
         return text + ": it contradicts their priors, or the assay did not read what is assumed here."
     return text + "."
@@ -158,15 +189,25 @@ def _first_size(sizes: Json) -> str | None:
     return next((size for size, row in sizes.items() if row["relieved"]["value"] >= ENOUGH), None)
 
 
+def _known(cells: list[Json]) -> list[Json]:
+    """Cells with a number, in rising order."""
+    return sorted((cell for cell in cells if isfinite(cell["value"])), key=lambda cell: cell["value"])
+
+
 def _range(cells: list[Json]) -> str:
-    low, high = min(cells, key=lambda cell: cell["value"]), max(cells, key=lambda cell: cell["value"])
-    if percent(low) == percent(high):
-        return percent(low)
-    return f"{percent(low)} to {percent(high)}"
+    known = _known(cells)
+    if not known:
+        return UNKNOWN
+    low, high = percent(known[0]), percent(known[-1])
+    return low if low == high else f"{low} to {high}"
 
 
 def _plain(cells: list[Json], digits: int = 2) -> str:
-    texts = [f"{cell['value']:.{digits}f} ({cell['se']:.{max(digits, 1)}f})" for cell in sorted(cells, key=lambda cell: cell["value"])]
+    texts = [
+        f"{cell['value']:.{digits}f} ({cell['se']:.{max(digits, 1)}f})".replace("-", "−") for cell in _known(cells)
+    ]
+    if not texts:
+        return "an unknown number of"
     return texts[0] if texts[0] == texts[-1] else f"{texts[0]} to {texts[-1]}"
 
 

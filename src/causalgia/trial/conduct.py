@@ -10,6 +10,7 @@ import polars as pl
 import xarray as xr
 
 from causalgia.documents import Drug, InputError, Instrument, Protocol, streams
+from causalgia.documents.protocol import check_sizes
 from causalgia.population.worlds import World, worlds
 from causalgia.trial import tables
 from causalgia.trial.recruit import Recruited, Screening, gate_passes, gate_reading, recruit, screen
@@ -65,13 +66,16 @@ def conduct(
     """One simulated trial as ADaM-shaped tables: adsl, adlb, adqs, adae, adex, adice, and truth.
 
     `size` is the total randomised (by default the protocol's middle size); `world` one of `worlds(outcomes)`, by
-    default the first structural one. Raises InputError for an unknown world and where the pool cannot fill the trial.
+    default the first structural one. Raises InputError for an unknown world, for a size that the allocation cannot
+    have and where the pool cannot fill the trial.
     """
     every = worlds(outcomes, protocol.control)
     name = world or next(iter(every))
     if name not in every:
         raise InputError("world", repr(name), f"one of {', '.join(every)}", "Correct it.")
-    trial = run(protocol, every[name], seed, size or default_size(protocol))
+    if size is not None:
+        check_sizes(protocol, (size,), "size")
+    trial = run(protocol, every[name], seed, default_size(protocol) if size is None else size)
     return {
         "adsl": tables.adsl(trial),
         "adlb": tables.measurements(trial, "log"),

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from causalgia.documents import Instrument
-from causalgia.documents.units import factor
 from causalgia.measurement import readings
 from causalgia.measurement.readings import Readings, lloq
 from causalgia.trial.recruit import duration_cut, visit_noise
@@ -104,10 +103,7 @@ def adae(trial: Trial) -> pl.DataFrame:
 def adex(trial: Trial) -> pl.DataFrame:
     """Doses given to subjects who had not left; placebo infusions carry a dose of 0."""
     arm = trial.protocol.arms[trial.protocol.treatment]
-    number, unit = arm.amount
-    weight = trial.world.person("weight")[trial.recruited.person[0]]
-    per_kg = "kg" in unit
-    amount = number * factor(unit, "mg/kg" if per_kg else "mg") * (weight if per_kg else np.ones(len(weight)))
+    amount = arm.milligrams(trial.world.person("weight")[trial.recruited.person[0]])
     dose = np.where(trial.recruited.treated[0], amount, 0.0).round(1)
     ids = np.array(subject_ids(trial, trial.recruited.place[0]))
     names = np.where(trial.recruited.treated[0], arm.drug or "", trial.protocol.control)
@@ -185,7 +181,8 @@ def _screen_failures(trial: Trial, instrument: Instrument, side: str, week: floa
     """Screening readings of people who were not randomised: the trial's answer to "raised?" needs them."""
     places = np.setdiff1d(np.arange(trial.last_screened + 1), trial.recruited.place[0])
     person = trial.screening.person[0, places]
-    potential = latent(trial.world, instrument, side, week)[0]
+    extra = {"adverse": np.zeros((2, 1))} if "adverse" in readings.names(instrument, side) else None
+    potential = latent(trial.world, instrument, side, week, extra)[0]
     noise = visit_noise(trial.screening, instrument.name, side, week, count)
     at_places = readings.Noise(noise.day[0, places], noise.replicate[:, 0, places])
     return _rows(

@@ -1,0 +1,332 @@
+"""The figures of the report, from the results dictionary alone; every title states what its numbers show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from causalgia.report.operating import gate, power
+from causalgia.report.svg import (
+    CONTROL,
+    INK,
+    MUTED,
+    NARROW,
+    SMALL,
+    STYLE,
+    TREATED,
+    WIDE,
+    Drawing,
+    Look,
+    axis_name,
+    finish,
+    heading,
+    looks,
+    panel,
+    plain_log,
+    structural,
+)
+from causalgia.report.words import between, fixed, number, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Json = dict[str, Any]
+# Trajectories: output, title, unit as written, logarithmic axis.
+MEASURES = {
+    "Cp": ("Drug in serum", "mg/L", False),
+    "TNF": ("Free TNF, affected site", "pg/mL", True),
+    "total": ("Total TNF, affected site", "pg/mL", True),
+    "NRS": ("Pain, NRS", "0–10", False),
+}
+
+
+def drawings(table: Json) -> dict[str, list[Drawing]]:
+    """The figures of each section of the page; a section without data has none."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        return {
+            "patients": _patients(table),
+            "trajectories": _trajectories(table),
+            "trial": _answers(table),
+            "power": power(table),
+            "gate": gate(table),
+        }
+
+
+def _patients(table: Json) -> list[Drawing]:
+    """Published median and quartiles beside the simulated ones, a panel a measure."""
+    shown = {name: table["population"][name]["published"] for name in structural(table)}
+    rows: list[Json] = next(iter(shown.values()), [])
+    measures = list(dict.fromkeys(row["measure"] for row in rows))
+    if not measures:
+        return []
+    style = looks(table["worlds"])
+    panels = []
+    for k, measure in enumerate(measures):
+        sides = [index for index, row in enumerate(rows) if row["measure"] == measure]
+        panels.append(_published_panel(f"pub{k}", {name: [shown[name][i] for i in sides] for name in shown}, style))
+    ratios = [
+        row["simulated"][1]["value"] / row["median"]
+        for part in shown.values()
+        for row in part
+        if row["simulated"][1]["value"] is not None
+    ]
+    title = f"Simulated medians are {between(ratios, lambda x: fixed(x, 2))} times the published ones"
+    patients = between([row["n"] for row in rows])
+    note = (
+        "Points are medians, lines run from the lower to the upper quartile, with the values on the right. Simulated "
+        f"readings carry the assay's assumed error; the published ones come from {patients} patients. The simulated "
+        f"medians have Monte Carlo standard errors of {_relative_errors(shown)} of their value. "
+        "The parameters were set by hand so that these agree: agreement here is no validation."
+    )
+    return [Drawing("published", title, panels, [], note)]
+
+
+def _relative_errors(shown: dict[str, list[Json]]) -> str:
+    middle = [row["simulated"][1] for part in shown.values() for row in part]
+    return between(
+        [m["se"] / m["value"] for m in middle if m["value"] and m["se"] is not None], lambda x: percent(x, 1)
+    )
+
+
+def _published_panel(key: str, shown: dict[str, list[Json]], style: dict[str, Look]) -> str:
+    sides = next(iter(shown.values()))
+    height = 62 + len(sides) * (26 + 23 * (len(shown) + 1))
+    figure, axes = panel(WIDE, height, (92, 118, 40, 34))
+    y, ends = 0.0, []
+    for s, side in enumerate(sides):
+        axes.text(-0.22, y, side["side"], transform=axes.get_yaxis_transform(), weight="bold", va="center")
+        lines: list[tuple[str, Any, str, str]] = [
+            ("published", (side["quartiles"][0], side["median"], side["quartiles"][1]), INK, "o")
+        ]
+        for name, rows in shown.items():
+            values = tuple(cell["value"] for cell in rows[s]["simulated"])
+            lines.append((name, values, style[name].colour, style[name].marker))
+        for name, values, colour, marker in lines:
+            y -= 1
+            axes.text(-0.03, y, name, transform=axes.get_yaxis_transform(), ha="right", va="center", color=MUTED)
+            low, middle, high = values
+            if None in values:
+                continue
+            ends += [low, high]
+            axes.plot([low, high], [y, y], color=colour, linewidth=2.6 if name == "published" else 2)
+            axes.plot([middle], [y], color=colour, marker=marker, markersize=7)
+            text = f"{number(middle)} ({number(low)}–{number(high)})"
+            axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", size=SMALL)
+        y -= 1.25
+    axes.set_xscale("log")
+    axes.set_xlim(min(ends) / 1.3, max(ends) * 1.3)
+    plain_log(axes.xaxis)
+    axes.set_ylim(y + 0.7, 0.6)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(sides[0]["unit"])
+    heading(axes, sides[0]["title"], rise=14)
+    alt = f"{sides[0]['title']}: published median and quartiles beside those simulated in {len(shown)} worlds, by side."
+    return finish(figure, key, alt)
+
+
+def _trajectories(table: Json) -> list[Drawing]:
+    """One figure a measure, one panel a structural world: median and bands of both arms over time."""
+    legend = [
+        (f"line:{TREATED}", f"{table['protocol']['treatment']}, median"),
+        (f"dash:{CONTROL}", f"{table['protocol']['control']}, median"),
+        (f"band:{TREATED}", "middle half and middle 80 % of patients"),
+        ("tick", "dose"),
+    ]
+    figures = []
+    for name, (title, unit, log) in MEASURES.items():
+        low, high = _limits(table, name, log)
+        panels = [
+            _course_panel(f"course-{name}-{k}", table, world, name, (title, unit, log), (low, high))
+            for k, world in enumerate(table["trajectories"])
+        ]
+        if panels:
+            finding = _course_finding(table, name, title)
+            figures.append(Drawing(f"course-{name}", finding, panels, legend, COURSE_NOTES.get(name, ""), columns=3))
+            legend = []
+    return figures
+
+
+COURSE_NOTES = {
+    "Cp": "Weekly values; on a day of infusion the value just before it, so the peaks after infusions are not drawn.",
+    "total": "Free and drug-bound together: what an assay would see that reads bound TNF as well.",
+    "NRS": "Every virtual patient before the gate, as they would be on each arm, without the error of the diary.",
+}
+
+
+def _limits(table: Json, name: str, log: bool) -> tuple[float, float]:
+    values = [np.array(arm, float) for row in table["trajectories"].values() for arm in row[name].values()]
+    low, high = min(np.nanmin(v) for v in values), max(np.nanmax(v) for v in values)
+    if name == "NRS":
+        return 0, 10
+    if log:
+        positive = min((np.nanmin(v[v > 0]) for v in values if (v > 0).any()), default=0.1)
+        return positive / 1.5, max(high, 10 * positive) * 1.5
+    return min(low, 0), max(high, 1) * 1.05
+
+
+def _course_panel(
+    key: str, table: Json, world: str, name: str, measure: tuple[str, str, bool], limits: tuple[float, float]
+) -> str:
+    title, unit, log = measure
+    protocol, row = table["protocol"], table["trajectories"][world]
+    figure, axes = panel(NARROW, 232, (48, 12, 46, 46))
+    weeks = np.array(row["weeks"], float)
+    if log:
+        axes.set_yscale("log")
+    axes.set_ylim(*limits)
+    axes.set_xlim(weeks[0], weeks[-1])
+    arms = {protocol["control"]: (CONTROL, (0, (5, 2))), protocol["treatment"]: (TREATED, "solid")}
+    for arm, (colour, dash) in arms.items():
+        bands = np.array(row[name][arm], float).T
+        if name == "Cp" and not np.nanmax(bands) > 0:
+            continue
+        for low, high, alpha in ((bands[0], bands[-1], 0.13), (bands[1], bands[-2], 0.22)):
+            axes.fill_between(weeks, low, high, color=colour, alpha=alpha, linewidth=0)
+        axes.plot(weeks, bands[len(bands) // 2], color=colour, linestyle=dash, linewidth=2)
+    if log:
+        plain_log(axes.yaxis)
+    _reference_lines(axes, table, name, limits)
+    for dose in protocol["doses"]:
+        axes.plot([dose], [0], marker="^", color=INK, markersize=6, transform=axes.get_xaxis_transform(), clip_on=False)
+    span = weeks[-1] - max(weeks[0], 0)
+    step = next(step for step in (1, 2, 3, 4, 6, 8, 13, 26, 52, 104, 1e9) if span / step <= 5)
+    axes.set_xticks([week for week in np.arange(0, weeks[-1] + 1e-9, step) if week >= weeks[0]])
+    axes.set_xlabel(f"{protocol['unit']}s from randomisation", labelpad=6)
+    heading(axes, world, rise=26)
+    axis_name(axes, f"{title.split(',')[0].lower() if name == 'Cp' else title.split(',')[0]} ({unit})", rise=9)
+    alt = f"{title} over time in the {world} world: {_medians(table, world, name)}."
+    return finish(figure, key, alt)
+
+
+def _reference_lines(axes: Axes, table: Json, name: str, limits: tuple[float, float]) -> None:
+    """The gate's limit and the assay's, where free TNF is drawn."""
+    protocol = table["protocol"]
+    if name != "TNF":
+        return
+    lines = []
+    gate, endpoint = protocol["gate_limit"], protocol["endpoints"]["lowered"]
+    if gate and gate["unit"] == "pg/mL":
+        lines.append((gate["value"], f"gate {number(gate['value'])}"))
+    if endpoint["limit"] is not None and endpoint["unit"] == "pg/mL":
+        assumed = " (assumed)" if endpoint["limit_assumed"] else ""
+        lines.append((endpoint["limit"], f"assay limit {number(endpoint['limit'])}{assumed}"))
+    for value, text in lines:
+        if limits[0] < value < limits[1]:
+            axes.axhline(value, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
+            axes.annotate(
+                text, (1, value), (-2, 3), axes.get_yaxis_transform(), "offset points", ha="right", size=10.5, color=INK
+            )
+
+
+def _at(table: Json, world: str, name: str, arm: str, week: float) -> float | None:
+    """The median at the week nearest to the one asked for."""
+    row = table["trajectories"][world]
+    weeks = np.array(row["weeks"], float)
+    at = int(np.argmin(np.abs(weeks - week)))
+    return row[name][arm][at][len(row["percentiles"]) // 2]
+
+
+def _week(table: Json, name: str) -> float:
+    return table["protocol"]["endpoints"]["relieved" if name == "NRS" else "lowered"]["week"]
+
+
+def _medians(table: Json, world: str, name: str) -> str:
+    protocol, week = table["protocol"], _week(table, name)
+    parts = [
+        f"{number(_at(table, world, name, arm, week), 2)} on {arm}"
+        for arm in (protocol["treatment"], protocol["control"])
+    ]
+    return f"median {' and '.join(parts)} at {protocol['unit']} {number(week)}"
+
+
+def _course_finding(table: Json, name: str, title: str) -> str:
+    protocol, week = table["protocol"], _week(table, name)
+    worlds = list(table["trajectories"])
+    treated = [_at(table, world, name, protocol["treatment"], week) for world in worlds]
+    control = [_at(table, world, name, protocol["control"], week) for world in worlds]
+
+    def write(values: Sequence[float | None]) -> str:
+        return between(values, lambda x: number(x, 2), "" if name == "NRS" else MEASURES[name][1])
+
+    when = f"at {protocol['unit']} {number(week)}"
+    if name == "Cp":
+        return f"{title}: median {write(treated)} {when}"
+    both = f"median {write(treated)} on {protocol['treatment']}, {write(control)} on {protocol['control']}"
+    if name == "total":
+        pairs = [(a, b) for a, b in zip(treated, control, strict=True) if a is not None and b is not None]
+        if pairs and all(a > b for a, b in pairs):
+            return f"Total TNF rises while free TNF falls: {both} {when}"
+    return f"{title.split(',')[0]} {when}: {both}"
+
+
+def _answers(table: Json) -> list[Drawing]:
+    """The simulated trial's answers: ratios on one panel, differences on the other."""
+    answers, protocol = table["trial"]["answers"], table["protocol"]
+    unit = protocol["endpoints"]["relieved"]["unit"]
+    points = "points" if unit == "score" else unit
+    better = "left" if protocol["endpoints"]["relieved"]["better"] == "lower" else "right"
+    panels = [
+        _forest("ratios", answers, ("raised", "lowered"), 1, "ratio of geometric means of TNF (1 = no difference)"),
+        _forest(
+            "differences",
+            answers,
+            ("relieved", "spared"),
+            0,
+            f"difference in {points} (0 = none; better to the {better})",
+        ),
+    ]
+    parts = []
+    for key, text in (("lowered", "ratio of TNF"), ("relieved", "clinical difference")):
+        answer = answers[key]
+        if answer["estimate"] is None:
+            parts.append(f"{text} not estimated")
+        else:
+            numbers = [fixed(answer[end]) for end in ("estimate", "lower", "upper")]
+            parts.append(f"{text} {numbers[0]} ({numbers[1]} to {numbers[2]})")
+    level = f"{100 * (1 - protocol['alpha']):g} %"
+    versus = f"{protocol['treatment'].capitalize()} against {protocol['control']}"
+    title = f"{versus} in this one trial: {', '.join(parts)}"
+    return [Drawing("answers", title, panels, [], f"Points are estimates, lines {level} confidence intervals.")]
+
+
+FOREST = {"raised": "raised?", "lowered": "lowered?", "relieved": "relieved?", "spared": "spared?"}
+
+
+def _forest(key: str, answers: Json, names: Sequence[str], reference: float, label: str) -> str:
+    figure, axes = panel(WIDE, 46 * len(names) + 62, (84, 24, 46, 14))
+    known = []
+    for k, name in enumerate(names):
+        answer = answers[name]
+        axes.text(-0.03, -k, FOREST[name], transform=axes.get_yaxis_transform(), ha="right", va="center", weight="bold")
+        if answer["estimate"] is None or answer["lower"] is None or answer["upper"] is None:
+            axes.text(
+                0.5, -k, "no estimate", transform=axes.get_yaxis_transform(), ha="center", va="center", color=MUTED
+            )
+            continue
+        known += [answer["lower"], answer["upper"]]
+        axes.plot([answer["lower"], answer["upper"]], [-k, -k], color=TREATED, linewidth=2.4)
+        axes.plot([answer["estimate"]], [-k], color=TREATED, marker="s", markersize=8)
+    ends = [reference, *(value for value in known if reference == 0 or value > 0)]
+    axes.axvline(reference, color=MUTED, linewidth=1)
+    if reference == 1:
+        axes.set_xscale("log")
+        axes.set_xlim(min(min(ends), 0.5) / 1.4, max(max(ends), 2) * 1.4)
+        plain_log(axes.xaxis)
+    else:
+        reach = 1.15 * max(abs(value) for value in ends) or 1
+        axes.set_xlim(-reach, reach)
+    axes.set_ylim(0.6 - len(names), 0.6)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(label, labelpad=6)
+    texts = []
+    for name in names:
+        estimate = answers[name]["estimate"]
+        numbers = f"{fixed(estimate)}, interval {fixed(answers[name]['lower'])} to {fixed(answers[name]['upper'])}"
+        texts.append(f"{FOREST[name]} {numbers if estimate is not None else 'no estimate'}")
+    return finish(figure, f"forest-{key}", f"Estimates of one simulated trial, {label}: {'; '.join(texts)}.")
