@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -51,14 +52,15 @@ def every_world(protocol, outcomes):
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes a library document to a file with some text replaced, and gives its path."""
+    """Writes a library document to a file with some text (or re:PATTERN) replaced, and gives its path."""
     from causalgia.documents.reader import LIBRARY
 
     def make(folder: str, name: str, *changes: tuple[str, str], file: str | None = None) -> Path:
         text = (LIBRARY / folder / f"{name}.toml").read_text()
         for old, new in changes:
-            assert text.count(old) >= 1, f"{old!r} is not in {name}"
-            text = text.replace(old, new, 1)
+            pattern = old.removeprefix("re:") if old.startswith("re:") else re.escape(old)
+            text, found = re.subn(pattern, lambda _, new=new: new, text, count=1)
+            assert found, f"{old!r} is not in {name}"
         path = tmp_path / f"{file or name}.toml"
         path.write_text(text)
         return path

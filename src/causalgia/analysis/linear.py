@@ -66,7 +66,7 @@ Estimates = tuple[Array, Array, Array, NDArray[np.int8]]
 
 
 def _chunks(batch: Batch, group: tuple[int, ...]) -> Iterator[tuple[Moments, ...]]:
-    """Moments of covariates, arm, endpoint, a chunk of replicates at a time: of all, or of all, a group and the rest."""
+    """Moments of covariates, arm, endpoint by chunks of replicates: of all, or of all, a group and the rest."""
     order = (*(j for j in range(2, len(batch.columns)) if j not in group), 1, 0)
     for chunk in batch.chunks(CHUNK):
         seen = batch.observed[chunk]

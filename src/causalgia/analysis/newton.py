@@ -35,8 +35,8 @@ def maximise(
 
     `evaluate` returns −inf outside the domain. `scale` (d, L) is what the information of a coordinate is compared with:
     below `PIVOT` of it the coordinate stays where it is (a dependent covariate, or a direction in which the likelihood
-    has become flat because it rises for ever). It ends after the step that would gain less than half of `precision`; the
-    information is that before this step. The damping is λ·scale on the diagonal, zero as long as steps succeed.
+    has become flat because it rises for ever). It ends after the step that would gain less than half of `precision`;
+    the information is that before this step. The damping is λ·scale on the diagonal, zero as long as steps succeed.
     """
     x = start.copy()
     L = x.shape[1]

@@ -69,7 +69,7 @@ class Potential:
 class People:
     """Who lives in one or more worlds, with what trials read of them: `potential` by endpoint and rule.
 
-    `gate` and `baseline` (person,) are the untreated TNF of the gate's and of the baseline visit, as read without error.
+    `gate` and `baseline` (person,) are untreated TNF at the gate's and the baseline visit, as read without error.
     """
 
     world: World
@@ -168,7 +168,7 @@ def _stack(rows: list[dict]) -> dict[str, np.ndarray]:
 
 
 def _recruit(plan: Plan, batch: int) -> tuple[Screening, dict[str, VisitValue], dict[str, Recruited]]:
-    """One order of screening, long enough for all people to fill the largest size; the gate's readings; the recruits."""
+    """One order of screening, long enough to fill the largest size; the gate's readings; the recruits."""
     size, pool = plan.protocol.evaluation.sizes[-1], plan.pools[batch]
     places = min(len(pool), max(_places(plan, people, pool) for people in plan.people.values()))
     while True:
@@ -257,8 +257,16 @@ def _lowered(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str, 
     alpha, sizes = protocol.evaluation.alpha, protocol.evaluation.sizes
     y, covariates, stayed = seen.values(protocol, potential)
     limit = np.where(y.below, y.value, -np.inf)
-    arm, options = seen.recruited.treated, {"sizes": sizes, "alpha": alpha, "precision": PRECISION}
-    effect = censored_regression(y.value, limit, arm, covariates, observed=stayed, **options)
+    effect = censored_regression(
+        y.value,
+        limit,
+        seen.recruited.treated,
+        covariates,
+        observed=stayed,
+        sizes=sizes,
+        alpha=alpha,
+        precision=PRECISION,
+    )
     truth = _truth(potential.at, seen.recruited, sizes)
     significant = effect.p < alpha
     return {
@@ -286,7 +294,7 @@ def _relieved(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str,
         "bias": np.nanmean(effect.estimate, axis=0) - truth,
         "coverage": _covered(effect, truth),
         "width": np.nanmean(effect.upper - effect.lower, axis=0),
-        "spared": (spared.p < alpha).mean(axis=0),
+        "spared": np.where(np.isfinite(spared.p).any(axis=0), (spared.p < alpha).mean(axis=0), np.nan),
         "better": significant & (direction * effect.estimate > 0),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -55,7 +56,9 @@ def _batches(plan: Plan, workers: int) -> Iterator[Batch]:
     if workers == 1 or sys.platform != "linux":
         yield from (batch_characteristics(plan, batch) for batch in range(BATCHES))
         return
-    with ProcessPoolExecutor(workers, get_context("fork"), _share, (plan,)) as pool:
+    with warnings.catch_warnings(), ProcessPoolExecutor(workers, get_context("fork"), _share, (plan,)) as pool:
+        # Python warns of forking beside other threads; the children touch nothing but NumPy, which holds none.
+        warnings.simplefilter("ignore", DeprecationWarning)
         yield from pool.map(_shared_batch, range(BATCHES))
 
 

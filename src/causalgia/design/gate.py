@@ -25,7 +25,7 @@ GATE = {
 
 @dataclass(frozen=True)
 class Raised:
-    """What is true of people at the site: above the gate's limit or not, and log baseline over log gate visit, (person,)."""
+    """What is true of people at the site, (person,): above the gate's limit, and log of baseline over gate visit."""
 
     above: np.ndarray
     change: np.ndarray

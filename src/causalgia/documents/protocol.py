@@ -72,7 +72,7 @@ class Gate(Page):
         if match is None:
             expected = '"geometric mean of N blisters > LIMIT UNIT"'
             raise InputError("rule", repr(self.rule), expected, "Correct it.")
-        limit, unit = quantity(match["limit"])
+        limit, unit = _quantity("rule", match["limit"])
         if limit <= 0:
             raise InputError("rule", repr(self.rule), "a limit above 0", "Correct it.")
         return GateRule(int(match["count"]), limit, unit, match["sign"] == ">=")
@@ -119,7 +119,7 @@ class Arm(Page):
     def amount(self) -> tuple[float, str]:
         """The dose as a number and its unit."""
         assert self.dose is not None
-        return quantity(self.dose)
+        return _quantity("dose", self.dose)
 
     def milligrams(self, weight: np.ndarray) -> np.ndarray:
         """One dose in mg for people of a weight in kg (person,)."""
@@ -369,3 +369,10 @@ def _converts(unit: str, target: str) -> bool:
     except InputError:
         return False
     return True
+
+
+def _quantity(key: str, text: str) -> tuple[float, str]:
+    try:
+        return quantity(text)
+    except InputError as error:
+        raise InputError(key, error.found, error.expected, error.remedy) from None

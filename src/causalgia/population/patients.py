@@ -56,10 +56,10 @@ def check_names(where: str, values: Mapping[str, Parameter], known: Collection[s
 def check_unit(where: str, unit: str, target: str, *, same: bool = False) -> None:
     """Raises InputError, at `where`, for a unit of another kind, or any other unit if it must be the `same`."""
     try:
-        wrong = same and factor(unit, target) != 1
+        ratio = factor(unit, target)
     except InputError as error:
         raise InputError(where, error.found, error.expected, error.remedy) from None
-    if wrong:
+    if same and ratio != 1:
         raise InputError(where, repr(unit), repr(target), "Convert the numbers.")
 
 
@@ -150,22 +150,23 @@ class Population:
         """
         if subjects < 1:
             raise InputError("subjects", str(subjects), "at least 1", "Ask for more.")
-        people = int(subjects * 1.25) + 64
-        while True:
-            histories = {world: self._history(world, people, seed, progress) for world in self.condition.worlds}
-            enrolled = {world: np.flatnonzero(history.meets) for world, history in histories.items()}
-            fewest = min(len(ids) for ids in enrolled.values())
-            if fewest >= subjects:
-                break
-            if fewest < people / 1000:
-                raise InputError(
-                    f"{self.condition.path}, key history.criteria",
-                    f"{fewest} of {people} people who meet them",
-                    "at least 1 in 1000",
-                    "Relax them.",
-                )
-            people = int(people * subjects / fewest * 1.03) + 64
-        return self._patients(histories, {world: ids[:subjects] for world, ids in enrolled.items()}, seed)
+        histories = {world: self._enrol(world, subjects, seed, progress) for world in self.condition.worlds}
+        ids = {world: np.flatnonzero(history.meets)[:subjects] for world, history in histories.items()}
+        return self._patients(histories, ids, seed)
+
+    def _enrol(self, world: str, subjects: int, seed: int, progress: Progress | None) -> History:
+        """Histories of as many people as it takes for `subjects` of them to meet the criteria in one world."""
+        parts: list[History] = []
+        done, people, enrolled = 0, 2 * subjects + 64, 0
+        while enrolled < subjects:
+            parts.append(self._history(world, done, people, seed, progress))
+            done, enrolled = people, enrolled + int(parts[-1].meets.sum())
+            if enrolled < done / 1000:
+                found = f"{enrolled} of {done} people who meet them"
+                where = f"{self.condition.path}, key history.criteria"
+                raise InputError(where, found, "at least 1 in 1000", "Relax them.")
+            people = done + int((subjects - enrolled) * done / enrolled * 1.05) + 64
+        return History.join(parts)
 
     def draw(self, world: str, people: int, seed: int) -> dict[str, np.ndarray]:
         """Covariates and individual parameters of one world, (person,), in the documents' units."""
@@ -185,12 +186,13 @@ class Population:
         """What turns a document's value of a symbol into the model's unit."""
         return factor(entry.unit, model_unit(self.kernel.units[symbol]))
 
-    def _history(self, world: str, people: int, seed: int, progress: Progress | None) -> History:
-        """From rest through the injury to entry, for the first `people` people in one world."""
-        values = self.draw(world, people, seed)
+    def _history(self, world: str, first: int, last: int, seed: int, progress: Progress | None) -> History:
+        """From rest through the injury to entry, for the people from number `first` to before `last` in one world."""
+        people = last - first
+        values = {name: value[first:] for name, value in self.draw(world, last, seed).items()}
         entries = {**self.entries, **self.condition.worlds[world].values}
         history = self.condition.history
-        entry = draw({"entry": history.entry}, seed, people, values, {})["entry"] * factor(history.entry.unit, "day")
+        entry = self._entry(world, last, seed)[first:]
         settle = history.settle.typical * factor(history.settle.unit, "day")
         parameters = self.matrix(values, entries, people)
         injury = Events(
@@ -211,6 +213,12 @@ class Population:
         return History(
             values, parameters, solution.final, entry, meets & (solution.status == 0), int((solution.status != 0).sum())
         )
+
+    def _entry(self, world: str, people: int, seed: int) -> np.ndarray:
+        """Days from injury to entry (person,)."""
+        history = self.condition.history
+        known = self.draw(world, people, seed) if history.entry.covariates or history.entry.formula else {}
+        return draw({"entry": history.entry}, seed, people, known, {})["entry"] * factor(history.entry.unit, "day")
 
     def _patients(self, histories: dict[str, History], ids: dict[str, np.ndarray], seed: int) -> xr.Dataset:
         worlds = list(histories)
@@ -263,3 +271,15 @@ class History:
     entry: np.ndarray
     meets: np.ndarray
     failed: int
+
+    @classmethod
+    def join(cls, parts: list[History]) -> History:
+        """The histories of consecutive people as one."""
+        return cls(
+            {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values},
+            np.concatenate([part.parameters for part in parts]),
+            np.concatenate([part.state for part in parts]),
+            np.concatenate([part.entry for part in parts]),
+            np.concatenate([part.meets for part in parts]),
+            sum(part.failed for part in parts),
+        )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable
-from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +74,9 @@ def report(
 
     path = Path(path)
     text = page(results(protocol, outcomes, trial, answers, characteristics))
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-        file.write(text)
-    os.replace(file.name, path)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
     return path
 
 
@@ -129,8 +126,7 @@ def _cost(table: Json) -> list[Json]:
     rows = []
     for size in map(str, table["protocol"]["sizes"]):
         cells = [sizes[size] for sizes in worlds]
-        ratio = [exp(cell["truth_lowered"]["value"]) for cell in cells if cell["truth_lowered"]["value"] is not None]
-        row = {"size": size, "ratio": between(ratio, fixed)}
+        row = {"size": size}
         for name in ("screened", "months", "wounds"):
             errors = [cell[name]["se"] for cell in cells if cell[name]["se"] is not None]
             row[name] = between([cell[name]["value"] for cell in cells], lambda x: fixed(x, 0))

@@ -150,7 +150,8 @@ def _gate(protocol: Protocol, table: Json, structural: list[str]) -> list[str]:
     return [
         f"Of those screened, {passes} pass the gate ({protocol.gate.rule}); of these, {ppv} are truly above the limit "
         f"at the site. Measured again {again} later, before any treatment, those who passed read "
-        f"{_fall(gates, 'regression')} lower: {_fall(gates, 'decline')} is a true fall, the rest regression to the mean."
+        f"{_fall(gates, 'regression')} lower: {_fall(gates, 'decline')} is a true fall, the rest regression to the "
+        "mean."
     ]
 
 

@@ -1,0 +1,5 @@
+"""`python -m causalgia` is the command line."""
+
+from causalgia.cli import main
+
+main()
