@@ -41,9 +41,10 @@ def censored_regression(
     at n = 20 half have none, with bias +0.17: declare `rank_test` as the companion there.
 
     `precision` is the gain in log likelihood at which the search may stop; 10⁻⁹, for many replicates, leaves standard
-    errors with four digits. Dependent covariates are dropped as in `ancova`; a stratum that is wholly censored no longer
-    informs the effect and is not counted against it. Statuses: `ALL_CENSORED`, `ARM_CENSORED`, `TOO_FEW` (no more uncensored subjects than
-    coefficients), `SINGULAR`, `NOT_CONVERGED` (strata and limits leave the effect without a bound on one side).
+    errors with four digits. Dependent covariates are dropped as in `ancova`; a stratum that is wholly censored no
+    longer informs the effect and is not counted against it. Statuses: `ALL_CENSORED`, `ARM_CENSORED`, `TOO_FEW` (no
+    more uncensored subjects than coefficients), `SINGULAR`, `NOT_CONVERGED` (strata and limits leave the effect without
+    a bound on one side).
     Source: Olsen (1978), Econometrica 46, 1211: concave in 1/σ, β/σ.
 
     >>> effect = censored_regression([0.0, 0.9, 1.7, 1.2, 2.4, 3.1], 1.0, [1, 1, 1, 0, 0, 0])

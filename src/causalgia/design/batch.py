@@ -322,7 +322,7 @@ def _gate(protocol: Protocol, people: People, screening: Screening, reading: Vis
     assert people.raised is not None and people.gate is not None
     endpoint, instrument = protocol.endpoints.lowered, Instrument.load(protocol.endpoints.lowered.measure)
     count = protocol.schedule[endpoint.measure].replicates
-    noise = visit_noise(screening, endpoint.measure, endpoint.side, endpoint.baseline, count)
+    noise = visit_noise(screening, instrument, endpoint.side, endpoint.baseline, count)
     again = visit_value(instrument, read(instrument, people.baseline[screening.person], noise)).value
     here = people.world.present[screening.person]
     passes = gate_passes(protocol, reading)

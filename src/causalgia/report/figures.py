@@ -80,7 +80,7 @@ def _patients(table: Json) -> list[Drawing]:
         "Points are medians, lines run from the lower to the upper quartile, with the values on the right. Simulated "
         f"readings carry the assay's assumed error; the published ones come from {patients} patients. The simulated "
         f"medians have Monte Carlo standard errors of {_relative_errors(shown)} of their value. "
-        "The parameters were set by hand so that these agree: agreement here is no validation."
+        "Agreement here is no validation: the same published numbers informed the parameters."
     )
     return [Drawing("published", title, panels, [], note)]
 
@@ -95,7 +95,7 @@ def _relative_errors(shown: dict[str, list[Json]]) -> str:
 def _published_panel(key: str, shown: dict[str, list[Json]], style: dict[str, Look]) -> str:
     sides = next(iter(shown.values()))
     height = 62 + len(sides) * (26 + 23 * (len(shown) + 1))
-    figure, axes = panel(WIDE, height, (92, 118, 40, 34))
+    figure, axes = panel(WIDE, height, (88, 124, 40, 34))
     y, ends = 0.0, []
     for s, side in enumerate(sides):
         axes.text(-0.22, y, side["side"], transform=axes.get_yaxis_transform(), weight="bold", va="center")
@@ -114,7 +114,8 @@ def _published_panel(key: str, shown: dict[str, list[Json]], style: dict[str, Lo
             ends += [low, high]
             axes.plot([low, high], [y, y], color=colour, linewidth=2.6 if name == "published" else 2)
             axes.plot([middle], [y], color=colour, marker=marker, markersize=7)
-            text = f"{number(middle)} ({number(low)}–{number(high)})"
+            digits = 4 if name == "published" else 3
+            text = f"{number(middle, digits)} ({number(low, digits)}–{number(high, digits)})"
             axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", size=SMALL)
         y -= 1.25
     axes.set_xscale("log")
@@ -174,7 +175,7 @@ def _course_panel(
 ) -> str:
     title, unit, log = measure
     protocol, row = table["protocol"], table["trajectories"][world]
-    figure, axes = panel(NARROW, 232, (48, 12, 46, 46))
+    figure, axes = panel(NARROW, 232, (58, 12, 46, 46))
     weeks = np.array(row["weeks"], float)
     if log:
         axes.set_yscale("log")
@@ -185,7 +186,7 @@ def _course_panel(
         bands = np.array(row[name][arm], float).T
         if name == "Cp" and not np.nanmax(bands) > 0:
             continue
-        for low, high, alpha in ((bands[0], bands[-1], 0.13), (bands[1], bands[-2], 0.22)):
+        for low, high, alpha in ((bands[0], bands[-1], 0.11), (bands[1], bands[-2], 0.2)):
             axes.fill_between(weeks, low, high, color=colour, alpha=alpha, linewidth=0)
         axes.plot(weeks, bands[len(bands) // 2], color=colour, linestyle=dash, linewidth=2)
     if log:
@@ -271,13 +272,13 @@ def _answers(table: Json) -> list[Drawing]:
     points = "points" if unit == "score" else unit
     better = "left" if protocol["endpoints"]["relieved"]["better"] == "lower" else "right"
     panels = [
-        _forest("ratios", answers, ("raised", "lowered"), 1, "ratio of geometric means of TNF (1 = no difference)"),
+        _forest("ratios", answers, ("raised", "lowered"), 1, "ratio of TNF (1 = no difference)"),
         _forest(
             "differences",
             answers,
             ("relieved", "spared"),
             0,
-            f"difference in {points} (0 = none; better to the {better})",
+            f"difference in {points} (better to the {better})",
         ),
     ]
     parts = []
@@ -298,7 +299,7 @@ FOREST = {"raised": "raised?", "lowered": "lowered?", "relieved": "relieved?", "
 
 
 def _forest(key: str, answers: Json, names: Sequence[str], reference: float, label: str) -> str:
-    figure, axes = panel(WIDE, 46 * len(names) + 62, (84, 24, 46, 14))
+    figure, axes = panel(WIDE, 46 * len(names) + 62, (82, 142, 46, 14))
     known = []
     for k, name in enumerate(names):
         answer = answers[name]
@@ -311,6 +312,8 @@ def _forest(key: str, answers: Json, names: Sequence[str], reference: float, lab
         known += [answer["lower"], answer["upper"]]
         axes.plot([answer["lower"], answer["upper"]], [-k, -k], color=TREATED, linewidth=2.4)
         axes.plot([answer["estimate"]], [-k], color=TREATED, marker="s", markersize=8)
+        text = f"{fixed(answer['estimate'])} ({fixed(answer['lower'])} to {fixed(answer['upper'])})"
+        axes.text(1.03, -k, text, transform=axes.get_yaxis_transform(), va="center", size=SMALL)
     ends = [reference, *(value for value in known if reference == 0 or value > 0)]
     axes.axvline(reference, color=MUTED, linewidth=1)
     if reference == 1:

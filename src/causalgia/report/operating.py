@@ -101,7 +101,7 @@ def _share_axis(axes: Axes, axis: Any, alpha: float) -> None:
 
 
 def _by_size(key: str, table: Json, name: str, title: str, style: dict[str, Look]) -> str:
-    figure, axes = panel(WIDE, 330, (42, 118, 48, 50))
+    figure, axes = panel(WIDE, 330, (42, 136, 48, 50))
     sizes = np.array(table["protocol"]["sizes"], float)
     axes.set_xscale("log")
     axes.set_ylim(-0.015, 1.03)
@@ -127,11 +127,21 @@ def _by_size(key: str, table: Json, name: str, title: str, style: dict[str, Look
 
     axes.xaxis.set_major_locator(FixedLocator(list(sizes)))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    named = _apart(np.log(sizes / sizes[0]) / np.log(sizes[-1] / sizes[0]), 0.12)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, k: f"{x:g}" if k in named else ""))
     axes.set_xlabel("randomised in total")
     heading(axes, title, rise=28)
     axis_name(axes, "% of replicate trials", rise=10)
     return finish(figure, key, f"{title}, by number randomised: {_shares(table, name, f'{sizes[-1]:g}')}.")
+
+
+def _apart(places: np.ndarray, gap: float) -> set[int]:
+    """Indices of places, from the last one on, that stand at least `gap` apart: ticks with room for a number."""
+    chosen = [len(places) - 1]
+    for k in range(len(places) - 2, -1, -1):
+        if places[chosen[-1]] - places[k] >= gap:
+            chosen.append(k)
+    return set(chosen)
 
 
 def _by_world(key: str, table: Json, name: str, title: str, style: dict[str, Look]) -> str:

@@ -26,10 +26,10 @@ COLUMNS = (
     ("bias", "bias", 1, 2),
     ("coverage", "coverage, %", 100, 1),
     ("width", "width of interval", 1, 2),
-    ("truth_lowered", "true difference, log TNF", 1, 2),
+    ("truth_lowered", "true diff., log TNF", 1, 2),
     ("bias_lowered", "bias, log TNF", 1, 3),
     ("coverage_lowered", "coverage, log TNF, %", 100, 1),
-    ("spared", "effect found to differ by TNF, %", 100, 1),
+    ("spared", "effect differs by TNF, %", 100, 1),
 )
 
 
@@ -52,6 +52,7 @@ def page(table: Json) -> str:
             columns=[column for column in COLUMNS if column[0] != "spared" or table["protocol"]["low_share"]],
             gates=gate_groups(table),
             assumed=_grouped(table["assumed"]),
+            kinds={row["name"]: row["kind"] for row in table["documents"]},
             is_assumed={(row["where"], row["name"]) for row in table["assumed"]},
             cost=_cost(table),
             chances=[_chance(row, table) for row in table["protocol"]["published"]],

@@ -24,8 +24,8 @@ STRUCTURAL = ("#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00")
 CONTROLS = ("#4b5563", "#B07A00", "#3A8FC4")
 MARKERS = ("o", "s", "D", "^", "v", "P")
 DASHES = ((0, (5, 2)), (0, (1.5, 1.8)), (0, (7, 2, 1.5, 2)))
-FONT, SMALL = 13.0, 11.5
-NARROW, WIDE = 330.0, 500.0
+FONT, SMALL = 13.0, 12.0
+NARROW, WIDE = 330.0, 440.0
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": FONT,

@@ -59,5 +59,5 @@ def listed(items: Iterable[str]) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """A p value with its sign; a dash for None."""
-    return NOTHING if p is None else "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
+    """A p value; a dash for None."""
+    return NOTHING if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

@@ -89,7 +89,7 @@ def gate_reading(protocol: Protocol, latents: np.ndarray, screening: Screening) 
     """
     assert protocol.gate is not None
     gate, instrument = protocol.gate, Instrument.load(protocol.gate.measure)
-    noise = visit_noise(screening, gate.measure, gate.side, gate.at, gate.parsed.blisters)
+    noise = visit_noise(screening, instrument, gate.side, gate.at, gate.parsed.blisters)
     return visit_value(instrument, read(instrument, latents[screening.person], noise))
 
 
@@ -100,10 +100,13 @@ def gate_passes(protocol: Protocol, reading: VisitValue) -> np.ndarray:
     return rule.passes(from_scale(instrument, reading.value) * factor(instrument.unit, rule.unit))
 
 
-def visit_noise(screening: Screening, measure: str, side: str, at: float, replicates: int) -> Noise:
-    """The errors of one visit by place: the day's, and one for each replicate."""
-    day = screening.normal(measure, side, f"{at:g}", "day")
-    return Noise(day, np.stack([screening.normal(measure, side, f"{at:g}", "replicate", k) for k in range(replicates)]))
+def visit_noise(screening: Screening, instrument: Instrument, side: str, at: float, replicates: int) -> Noise:
+    """The errors of one visit by place: the day's, and one for each replicate of an instrument whose replicates differ."""
+    visit = (instrument.name, side, f"{at:g}")
+    day = screening.normal(*visit, "day")
+    if instrument.replicate_error is None:
+        return Noise(day, np.zeros((replicates, *day.shape)))
+    return Noise(day, np.stack([screening.normal(*visit, "replicate", k) for k in range(replicates)]))
 
 
 def recruit(

@@ -183,7 +183,7 @@ def _screen_failures(trial: Trial, instrument: Instrument, side: str, week: floa
     person = trial.screening.person[0, places]
     extra = {"adverse": np.zeros((2, 1))} if "adverse" in readings.names(instrument, side) else None
     potential = latent(trial.world, instrument, side, week, extra)[0]
-    noise = visit_noise(trial.screening, instrument.name, side, week, count)
+    noise = visit_noise(trial.screening, instrument, side, week, count)
     at_places = readings.Noise(noise.day[0, places], noise.replicate[:, 0, places])
     return _rows(
         instrument, subject_ids(trial, places), week, side, readings.read(instrument, potential[person], at_places)

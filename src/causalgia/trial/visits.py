@@ -42,8 +42,8 @@ def observe(
 ) -> Readings:
     """Readings (blister, replicate, slot) at one visit, given as (side, week, number of blisters)."""
     side, week, count = visit
-    noise = visit_noise(screening, instrument.name, side, week, count)
-    at_slots = Noise(recruited.at(noise.day), np.stack([recruited.at(z) for z in noise.replicate]))
+    noise = visit_noise(screening, instrument, side, week, count)
+    at_slots = Noise(recruited.at(noise.day), noise.replicate[:, recruited.rows, recruited.place])
     return readings.read(instrument, recruited.outcome(potential), at_slots)
 
 
