@@ -99,7 +99,7 @@ def test_arms_are_the_same_until_the_first_dose(outcomes):
     before = outcomes.sel(time=slice(None, 0))
     for name in OUTPUTS:
         drug, control = (before[name].sel(regimen=arm).values for arm in ("infliximab", "placebo"))
-        np.testing.assert_allclose(drug, control, rtol=1e-11, atol=1e-13)  # constants of an absent drug differ
+        np.testing.assert_allclose(drug, control, rtol=1e-10, atol=1e-10)  # rounding: an absent drug has other constants
 
 
 def test_placebo_response_is_the_stated_curve(protocol, patients, outcomes):

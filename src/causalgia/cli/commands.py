@@ -191,11 +191,15 @@ def evaluate(
 @app.command()
 def report(folder: Folder, as_json: AsJson = False) -> None:
     """One self-contained page from what simulate, conduct, analyse and evaluate wrote."""
+    import polars as pl
+
     from causalgia.analysis.tables import read_tables
     from causalgia.cli import output
 
     plan, outcomes = _read(folder)
     tables = read_tables(folder / TRIAL)
+    if (folder / TRUTH).is_file():
+        tables["truth"] = pl.read_parquet(folder / TRUTH)
     characteristics = output.read_dataset(folder / CHARACTERISTICS)
     sizes = tuple(int(size) for size in characteristics["size"].values)
     plan = plan.with_options(None, int(characteristics.attrs["replicates"]), sizes)

@@ -219,8 +219,15 @@ def _reference_lines(axes: Axes, table: Json, name: str, limits: tuple[float, fl
     for value, text in lines:
         if limits[0] < value < limits[1]:
             axes.axhline(value, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
-            axes.annotate(
-                text, (1, value), (-2, 3), axes.get_yaxis_transform(), "offset points", ha="right", size=10.5, color=INK
+            axes.text(
+                0.985,
+                value * 0.9,
+                text,
+                transform=axes.get_yaxis_transform(),
+                ha="right",
+                va="top",
+                size=10.5,
+                bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
             )
 
 
@@ -299,7 +306,7 @@ FOREST = {"raised": "raised?", "lowered": "lowered?", "relieved": "relieved?", "
 
 
 def _forest(key: str, answers: Json, names: Sequence[str], reference: float, label: str) -> str:
-    figure, axes = panel(WIDE, 46 * len(names) + 62, (82, 142, 46, 14))
+    figure, axes = panel(WIDE, 46 * len(names) + 62, (82, 156, 46, 14))
     known = []
     for k, name in enumerate(names):
         answer = answers[name]

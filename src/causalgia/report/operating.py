@@ -12,6 +12,7 @@ from causalgia.report.svg import (
     MUTED,
     RULE,
     SMALL,
+    SOLID,
     WIDE,
     Drawing,
     Look,
@@ -116,13 +117,11 @@ def _by_size(key: str, table: Json, name: str, title: str, style: dict[str, Look
         axes.plot(sizes, value, color=look.colour, linestyle=look.dash, marker=look.marker, markersize=5, linewidth=1.8)
         if np.isfinite(value[-1]):
             ends.append((world, float(value[-1])))
-    for (world, value), place in zip(ends, spread([value for _, value in ends], 0.062), strict=True):
-        look = style[world]
-        axes.plot(
-            [1.01, 1.045], [value, place], transform=axes.get_yaxis_transform(), clip_on=False, color=RULE, linewidth=1
-        )
-        text = f"{world} {percent(value)}"
-        axes.text(1.055, place, text, transform=axes.get_yaxis_transform(), va="center", color=look.ink, size=SMALL)
+    beside = axes.get_yaxis_transform()
+    for (world, end), place in zip(ends, spread([end for _, end in ends], 0.062), strict=True):
+        axes.plot([1.01, 1.045], [end, place], transform=beside, clip_on=False, color=RULE, linewidth=1)
+        text = f"{world} {percent(end)}"
+        axes.text(1.055, place, text, transform=beside, va="center", color=style[world].ink, size=SMALL)
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.xaxis.set_major_locator(FixedLocator(list(sizes)))
@@ -156,7 +155,7 @@ def _by_world(key: str, table: Json, name: str, title: str, style: dict[str, Loo
             continue
         reach = 2 * (cell["se"] or 0)
         axes.plot([cell["value"] - reach, cell["value"] + reach], [-k, -k], color=look.colour, linewidth=2)
-        face = look.colour if look.dash == "solid" else "white"
+        face = look.colour if look.dash == SOLID else "white"
         axes.plot(
             [cell["value"]],
             [-k],
@@ -263,7 +262,7 @@ def _key(figure: Any, style: dict[str, Look], height: float) -> None:
 
     x = 12.0
     for name, look in style.items():
-        face = "white" if look.dash != "solid" else look.colour
+        face = "white" if look.dash != SOLID else look.colour
         mark = Line2D(
             [x / WIDE],
             [1 - 40 / height],
@@ -303,6 +302,7 @@ def _gate_regression(groups: dict[str, Json], style: dict[str, Look]) -> str:
     axes.set_ylim(0.5 - len(groups), 0.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
+    axes.locator_params(axis="x", nbins=5)
     axes.set_xlabel("reading before treatment / reading at the gate")
     figure.text(0.01, 1 - 20 / 350, "Those who pass, measured again before treatment", weight="bold")
     texts = []

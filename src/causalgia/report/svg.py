@@ -23,7 +23,8 @@ TREATED, CONTROL = "#0072B2", "#6b7280"
 STRUCTURAL = ("#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00")
 CONTROLS = ("#4b5563", "#B07A00", "#3A8FC4")
 MARKERS = ("o", "s", "D", "^", "v", "P")
-DASHES = ((0, (5, 2)), (0, (1.5, 1.8)), (0, (7, 2, 1.5, 2)))
+SOLID: Any = "solid"
+DASHES: Any = ((0, (5, 2)), (0, (1.5, 1.8)), (0, (7, 2, 1.5, 2)))
 FONT, SMALL = 13.0, 12.0
 NARROW, WIDE = 330.0, 440.0
 STYLE: Any = {
@@ -83,7 +84,7 @@ def looks(worlds: Sequence[dict[str, Any]]) -> dict[str, Look]:
     for k, world in enumerate(worlds):
         marker = MARKERS[k % len(MARKERS)]
         if world["structural"]:
-            colour, dash = STRUCTURAL[solid % len(STRUCTURAL)], "solid"
+            colour, dash = STRUCTURAL[solid % len(STRUCTURAL)], SOLID
             solid += 1
         else:
             colour, dash = CONTROLS[dashed % len(CONTROLS)], DASHES[dashed % len(DASHES)]

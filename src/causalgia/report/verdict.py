@@ -83,22 +83,23 @@ def _could_show(protocol: Protocol, table: Json, structural: list[str]) -> list[
     )
     first = [_first_size(evaluation[world]["sizes"]) for world in structural]
     needed = _sizes_needed(structural, first, size, [cell["value"] for cell in power])
-    return [found, _true_effect(protocol, rows, endpoint), needed]
+    return [found, _true_effect(protocol, structural, rows, endpoint), needed]
 
 
-def _true_effect(protocol: Protocol, rows: list[Json], endpoint: Json) -> str:
+def _true_effect(protocol: Protocol, structural: list[str], rows: list[Json], endpoint: Json) -> str:
     """How large the effect truly is, beside the interval's width and the difference held to matter."""
     unit = "points" if endpoint["unit"] == "score" else endpoint["unit"]
     relevant = protocol.endpoints.relevant
-    matter = f"{relevant.typical:g} {unit} held to matter{' (assumed)' if relevant.assumed else ''}"
     direction = -1 if endpoint["better"] == "lower" else 1
-    large = [direction * row["truth"]["value"] >= relevant.typical for row in rows]
-    compared = "in every world at least" if all(large) else "in some worlds at least" if any(large) else "below"
+    cells = zip(structural, rows, strict=True)
+    large = [world for world, row in cells if direction * row["truth"]["value"] >= relevant.typical]
+    reached = "every world" if len(large) == len(rows) else _worlds(large) + " only" if large else "no world"
     return (
         f"The true mean difference there, {protocol.treatment} minus {protocol.control}, is "
-        f"{_plain([row['truth'] for row in rows])} {unit}, {compared} the {matter}; its "
-        f"{1 - protocol.evaluation.alpha:.0%} interval is {_plain([row['width'] for row in rows])} {unit} wide."
-    ).replace("% interval", " % interval")
+        f"{_plain([row['truth'] for row in rows])} {unit}; {relevant.typical:g} {unit} are held to matter"
+        f"{' (assumed)' if relevant.assumed else ''}, which it reaches in {reached}. Its "
+        f"{100 * (1 - protocol.evaluation.alpha):g} % interval is {_plain([row['width'] for row in rows])} {unit} wide."
+    )
 
 
 def _sizes_needed(structural: list[str], first: list[str | None], largest: str, power: list[float]) -> str:

@@ -1,0 +1,34 @@
+"""The README's commands and code run as they stand."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+BLOCKS = re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
+CONSOLE = [part.split("\n", 1) for block in BLOCKS for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("readme")
+
+
+@pytest.mark.parametrize(("command", "output"), CONSOLE, ids=[command for command, _ in CONSOLE])
+def test_command_runs_and_ends_as_shown(folder, command, output):
+    done = subprocess.run(shlex.split(command), cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1:] == output.splitlines()[-1:]
+
+
+def test_python_code_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    scope: dict = {}
+    exec(code, scope)
+    assert scope["page"].lower().startswith("<!doctype html>")
+    assert scope["answers"]["lowered"].estimate < 1
