@@ -313,7 +313,7 @@ def _forest(key: str, answers: Json, names: Sequence[str], reference: float, lab
         axes.text(-0.03, -k, FOREST[name], transform=axes.get_yaxis_transform(), ha="right", va="center", weight="bold")
         if answer["estimate"] is None or answer["lower"] is None or answer["upper"] is None:
             axes.text(
-                0.5, -k, "no estimate", transform=axes.get_yaxis_transform(), ha="center", va="center", color=MUTED
+                1.03, -k, "no estimate", transform=axes.get_yaxis_transform(), va="center", color=MUTED, size=SMALL
             )
             continue
         known += [answer["lower"], answer["upper"]]

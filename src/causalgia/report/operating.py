@@ -144,13 +144,14 @@ def _apart(places: np.ndarray, gap: float) -> set[int]:
 
 
 def _by_world(key: str, table: Json, name: str, title: str, style: dict[str, Look]) -> str:
-    figure, axes = panel(WIDE, 84 + 28 * len(style), (112, 96, 46, 34))
+    height = 84 + 28 * len(style)
+    figure, axes = panel(WIDE, height, (112, 96, 46, 34))
     size = str(table["protocol"]["sizes"][-1])
     axes.set_xlim(0, 1)
     _share_axis(axes, axes.xaxis, table["protocol"]["alpha"])
     for k, (world, look) in enumerate(style.items()):
         cell = table["evaluation"]["worlds"][world]["sizes"][size][name]
-        axes.text(-0.03, -k, world, transform=axes.get_yaxis_transform(), ha="right", va="center", color=look.ink)
+        axes.text(-0.06, -k, world, transform=axes.get_yaxis_transform(), ha="right", va="center", color=look.ink)
         if cell["value"] is None:
             continue
         reach = 2 * (cell["se"] or 0)
@@ -172,7 +173,7 @@ def _by_world(key: str, table: Json, name: str, title: str, style: dict[str, Loo
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(f"% of replicate trials of {size}")
-    heading(axes, title, rise=12)
+    figure.text(0.01, 1 - 18 / height, title, weight="bold")
     return finish(figure, key, f"{title}, trials of {size}: {_shares(table, name, size)}.")
 
 

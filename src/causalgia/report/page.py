@@ -39,27 +39,25 @@ def page(table: Json) -> str:
     from causalgia.report.operating import gate_groups
     from causalgia.report.svg import looks
 
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            t=table,
-            p=table["protocol"],
-            structural=[world for world in table["worlds"] if world["structural"]],
-            figures=drawings(table),
-            looks=looks(table["worlds"]),
-            answer_first=ANSWER_FIRST,
-            columns=[column for column in COLUMNS if column[0] != "spared" or table["protocol"]["low_share"]],
-            gates=gate_groups(table),
-            assumed=_grouped(table["assumed"]),
-            kinds={row["name"]: row["kind"] for row in table["documents"]},
-            is_assumed={(row["where"], row["name"]) for row in table["assumed"]},
-            cost=_cost(table),
-            chances=[_chance(row, table) for row in table["protocol"]["published"]],
-            harm=_by_term(table["trial"]["answers"]["harm"]["details"]),
-            responders=_by_term(table["trial"]["answers"]["relieved"]["details"]),
-        )
+    template = _environment().get_template("page.html.j2")
+    text = template.render(
+        t=table,
+        p=table["protocol"],
+        structural=[world for world in table["worlds"] if world["structural"]],
+        figures=drawings(table),
+        looks=looks(table["worlds"]),
+        answer_first=ANSWER_FIRST,
+        columns=[column for column in COLUMNS if column[0] != "spared" or table["protocol"]["low_share"]],
+        gates=gate_groups(table),
+        assumed=_grouped(table["assumed"]),
+        kinds={row["name"]: row["kind"] for row in table["documents"]},
+        is_assumed={(row["where"], row["name"]) for row in table["assumed"]},
+        cost=_cost(table),
+        chances=[_chance(row, table) for row in table["protocol"]["published"]],
+        harm=_by_term(table["trial"]["answers"]["harm"]["details"]),
+        responders=_by_term(table["trial"]["answers"]["relieved"]["details"]),
     )
+    return text.strip() + "\n"
 
 
 def report(
