@@ -157,8 +157,13 @@ def test_missing_numbers_become_dashes(gated: dict, ungated: dict, name: str):
             "details": [],
         }
     table["trial"]["world"] = None
+    for row in table["trajectories"].values():
+        for key in row["units"]:
+            row[key] = {arm: [[None] * len(bands[0]) for _ in bands] for arm, bands in row[key].items()}
     for row in table["population"].values():
-        row["published"] = []
+        row |= {"duration": [None] * 3, "symptoms": {key: {"mean": None, "sd": None} for key in row["symptoms"]}}
+        if name == "ungated":
+            row["published"] = []
     table["protocol"] |= {"published": [], "assumptions": []}
     table["harm"] = {"events": [], "contraindications": []}
     text = " ".join(read(page(table)).text)
@@ -188,10 +193,8 @@ def hostile(table: Any, text: str) -> Any:
     return table + text if isinstance(table, str) else table
 
 
-@pytest.mark.parametrize(
-    "text", ["<script>alert(1)</script>", "\"><img src='http://x.example'>", "</style></svg>&amp;"]
-)
-def test_strings_of_documents_are_escaped(gated: dict, text: str):
+def test_strings_of_documents_are_escaped(gated: dict):
+    text = "<script>alert(1)</script>\"><img src='http://x.example'></style></svg>&amp;"
     html = page(hostile(gated, text))
     reader = read(html)
     assert not {"script", "img"} & {tag for tag, _ in reader.tags}
@@ -208,11 +211,11 @@ def test_names_of_worlds_and_arms_are_escaped(gated: dict):
     assert json.loads(f'"{bad}"') in " ".join(reader.text)
 
 
-def test_report_writes_the_page_whole(tmp_path, gated: dict, monkeypatch: pytest.MonkeyPatch):
+def test_report_writes_the_page_whole(tmp_path, gated: dict, pages: dict, monkeypatch: pytest.MonkeyPatch):
     from causalgia.report import page as module
     from causalgia.report import results
 
     monkeypatch.setattr(results, "results", lambda *given: gated)
     path = module.report(tmp_path / "report.html", None, None, None, None, None)
-    assert path.read_text(encoding="utf-8") == page(gated)
+    assert path.read_text(encoding="utf-8") == pages["gated"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]

@@ -108,9 +108,9 @@ def _published_panel(key: str, shown: dict[str, list[Json]], style: dict[str, Lo
         for name, values, colour, marker in lines:
             y -= 1
             axes.text(-0.03, y, name, transform=axes.get_yaxis_transform(), ha="right", va="center", color=MUTED)
-            low, middle, high = values
             if None in values:
                 continue
+            low, middle, high = values
             ends += [low, high]
             axes.plot([low, high], [y, y], color=colour, linewidth=2.6 if name == "published" else 2)
             axes.plot([middle], [y], color=colour, marker=marker, markersize=7)
@@ -160,14 +160,17 @@ COURSE_NOTES = {
 
 
 def _limits(table: Json, name: str, log: bool) -> tuple[float, float]:
-    values = [np.array(arm, float) for row in table["trajectories"].values() for arm in row[name].values()]
-    low, high = min(np.nanmin(v) for v in values), max(np.nanmax(v) for v in values)
+    """The vertical axis that all worlds share."""
+    arms = [np.ravel(np.array(arm, float)) for row in table["trajectories"].values() for arm in row[name].values()]
+    values = np.concatenate(arms)
+    values = values[values > 0] if log else values[np.isfinite(values)]
     if name == "NRS":
         return 0, 10
+    if not len(values):
+        return (0.1, 10) if log else (0, 1)
     if log:
-        positive = min((np.nanmin(v[v > 0]) for v in values if (v > 0).any()), default=0.1)
-        return positive / 1.5, max(high, 10 * positive) * 1.5
-    return min(low, 0), max(high, 1) * 1.05
+        return values.min() / 1.5, max(values.max(), 10 * values.min()) * 1.5
+    return min(values.min(), 0), max(values.max(), 1) * 1.05
 
 
 def _course_panel(
@@ -184,7 +187,7 @@ def _course_panel(
     arms = {protocol["control"]: (CONTROL, (0, (5, 2))), protocol["treatment"]: (TREATED, "solid")}
     for arm, (colour, dash) in arms.items():
         bands = np.array(row[name][arm], float).T
-        if name == "Cp" and not np.nanmax(bands) > 0:
+        if name == "Cp" and not (bands > 0).any():
             continue
         for low, high, alpha in ((bands[0], bands[-1], 0.11), (bands[1], bands[-2], 0.2)):
             axes.fill_between(weeks, low, high, color=colour, alpha=alpha, linewidth=0)
