@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import norm
 
 import causalgia as cg
-from causalgia.design.batch import CHARACTERISTICS, wounds_per_subject
+from causalgia.design.batch import CHARACTERISTICS
+from causalgia.design.plan import wounds_per_subject
 from causalgia.design.evaluate import check_room, evaluate
 from causalgia.design.gate import GATE, Raised, gate_figures
 from causalgia.documents import InputError, Instrument

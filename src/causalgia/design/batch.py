@@ -10,12 +10,11 @@ from causalgia.analysis.allocation import EXACT_BELOW, Observed, exact_test
 from causalgia.analysis.censored import censored_regression
 from causalgia.analysis.estimates import Effect, Status
 from causalgia.analysis.spared import difference_of_effects
-from causalgia.design.gate import Raised, gate_figures
+from causalgia.design.gate import gate_figures
+from causalgia.design.plan import People, Plan, Potential, baseline_week, rule_of, wounds_per_subject
 from causalgia.documents import InputError, Instrument, Protocol
-from causalgia.documents.protocol import Endpoint
 from causalgia.documents.units import factor
-from causalgia.measurement.readings import VisitValue, from_scale, names, read, visit_value
-from causalgia.population.worlds import World
+from causalgia.measurement.readings import VisitValue, from_scale, read, visit_value
 from causalgia.trial.recruit import (
     Recruited,
     Screening,
@@ -26,7 +25,7 @@ from causalgia.trial.recruit import (
     visit_noise,
 )
 from causalgia.trial.tables import DAYS_A_MONTH
-from causalgia.trial.visits import latent, leaving_week, observe
+from causalgia.trial.visits import leaving_week, observe
 
 # What is reported of a trial, with its meaning.
 CHARACTERISTICS = {
@@ -53,84 +52,6 @@ CHARACTERISTICS = {
 EXACT_DRAWS = 399
 # Where the likelihood search of censored values may stop inside replicates.
 PRECISION = 1e-9
-
-
-@dataclass(frozen=True)
-class Potential:
-    """Latent potential outcomes (regimen, person) of one endpoint at its visit and baseline, in worlds of one rule."""
-
-    endpoint: Endpoint
-    instrument: Instrument
-    at: np.ndarray
-    baseline: np.ndarray
-
-
-@dataclass(frozen=True)
-class People:
-    """Who lives in one or more worlds, with what trials read of them: `potential` by endpoint and rule.
-
-    `gate` and `baseline` (person,) are untreated TNF at the gate's and the baseline visit, as read without error.
-    """
-
-    world: World
-    gate: np.ndarray | None
-    raised: Raised | None
-    baseline: np.ndarray
-    duration: np.ndarray
-    potential: dict[tuple[str, str], Potential]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that batches share: the protocol, the worlds, their people's potential outcomes, and each batch's pool."""
-
-    protocol: Protocol
-    worlds: list[World]
-    people: dict[str, People]
-    seed: int
-    replicates: int
-    pools: list[np.ndarray]
-
-    @classmethod
-    def make(cls, protocol: Protocol, worlds: dict[str, World], seed: int, batches: int) -> Plan:
-        """Looks up what every trial will read, once."""
-        people: dict[str, People] = {}
-        for world in worlds.values():
-            found = people.setdefault(world.people, _people(protocol, world))
-            for key in ("lowered", "relieved"):
-                rule = rule_of(protocol, world, key)
-                if (key, rule) not in found.potential:
-                    found.potential[key, rule] = _potential(world, getattr(protocol.endpoints, key))
-        pool = np.flatnonzero(np.logical_or.reduce([world.present for world in worlds.values()]))
-        replicates = -(-protocol.evaluation.replicates // batches)
-        # Every 20th person: worlds that enrol fewer of the injured reach further into the pool, and a last stretch
-        # would be theirs alone.
-        pools = [pool[batch::batches] for batch in range(batches)]
-        return cls(protocol, list(worlds.values()), people, seed, replicates, pools)
-
-
-def rule_of(protocol: Protocol, world: World, key: str) -> str:
-    """The world's rule for an endpoint."""
-    endpoint: Endpoint = getattr(protocol.endpoints, key)
-    return world.rule_of(names(Instrument.load(endpoint.measure), endpoint.side))
-
-
-def _potential(world: World, endpoint: Endpoint) -> Potential:
-    instrument = Instrument.load(endpoint.measure)
-    return Potential(
-        endpoint,
-        instrument,
-        *(latent(world, instrument, endpoint.side, week) for week in (endpoint.at, endpoint.baseline)),
-    )
-
-
-def _people(protocol: Protocol, world: World) -> People:
-    gate, lowered = protocol.gate, protocol.endpoints.lowered
-    baseline = latent(world, Instrument.load(lowered.measure), lowered.side, lowered.baseline)[0]
-    if gate is None:
-        return People(world, None, None, baseline, world.person("duration"), {})
-    potential = latent(world, Instrument.load(gate.measure), gate.side, gate.at)[0]
-    return People(world, potential, Raised.of(protocol, world), baseline, world.person("duration"), {})
 
 
 def batch_characteristics(plan: Plan, batch: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -318,14 +239,13 @@ def _decides(protocol: Protocol, seen: Seen, endpoint: Observed, effect: Effect)
 
 
 def _gate(protocol: Protocol, people: People, screening: Screening, reading: VisitValue) -> dict[str, float]:
-    """GATE figures of one batch; `reading` is the gate's, on the log scale."""
-    assert people.raised is not None and people.gate is not None
-    endpoint, instrument = protocol.endpoints.lowered, Instrument.load(protocol.endpoints.lowered.measure)
-    count = protocol.schedule[endpoint.measure].replicates
-    noise = visit_noise(screening, instrument, endpoint.side, endpoint.baseline, count)
-    again = visit_value(instrument, read(instrument, people.baseline[screening.person], noise)).value
-    here = people.world.present[screening.person]
-    passes = gate_passes(protocol, reading)
+    """GATE figures of one batch; `reading` is the gate's, on the instrument's scale."""
+    assert protocol.gate is not None and people.raised is not None and people.again is not None
+    gate, instrument = protocol.gate, Instrument.load(protocol.gate.measure)
+    count = protocol.schedule[gate.measure].replicates
+    noise = visit_noise(screening, instrument, gate.side, baseline_week(protocol), count)
+    again = visit_value(instrument, read(instrument, people.again[screening.person], noise)).value
+    here, passes = people.world.present[screening.person], gate_passes(protocol, reading)
     return gate_figures(here, passes, people.raised, screening.person, again - reading.value)
 
 
@@ -346,9 +266,3 @@ def _months(protocol: Protocol, screened: np.ndarray) -> np.ndarray:
     rate = protocol.conduct.screened_per_month.value or np.nan
     run = (protocol.follow_up - protocol.first_visit) * factor(protocol.unit, "day") / DAYS_A_MONTH
     return screened / rate + run
-
-
-def wounds_per_subject(protocol: Protocol) -> int:
-    """Skin wounds of one subject who stays to the end."""
-    rows = protocol.schedule.items()
-    return sum(Instrument.load(name).wounds * len(row.at) * len(row.sides) * row.replicates for name, row in rows)

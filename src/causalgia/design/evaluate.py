@@ -14,8 +14,9 @@ import numpy as np
 import xarray as xr
 
 from causalgia import __version__
-from causalgia.design.batch import CHARACTERISTICS, Plan, batch_characteristics
+from causalgia.design.batch import CHARACTERISTICS, batch_characteristics
 from causalgia.design.gate import GATE
+from causalgia.design.plan import Plan
 from causalgia.documents import InputError, Protocol
 from causalgia.population.worlds import worlds
 

@@ -13,8 +13,9 @@ import xarray as xr
 
 from causalgia import __version__
 from causalgia.analysis.answers import Answer
-from causalgia.design.batch import CHARACTERISTICS, wounds_per_subject
+from causalgia.design.batch import CHARACTERISTICS
 from causalgia.design.gate import GATE
+from causalgia.design.plan import wounds_per_subject
 from causalgia.documents import Condition, Drug, Instrument, Parameters, Protocol, streams
 from causalgia.documents.parameters import Parameter
 from causalgia.documents.protocol import Endpoint
