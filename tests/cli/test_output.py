@@ -10,6 +10,12 @@ class Stop(Exception):
     pass
 
 
+def fail_in(path, error):
+    with whole(path) as folder:
+        (folder / "file").write_text("after")
+        raise error
+
+
 def test_a_block_that_ends_well_makes_the_directory(tmp_path):
     with whole(tmp_path / "a" / "b") as folder:
         (folder / "file").write_text("x")
@@ -20,9 +26,8 @@ def test_a_block_that_ends_well_makes_the_directory(tmp_path):
 
 @pytest.mark.parametrize("error", [Stop, KeyboardInterrupt, SystemExit])
 def test_a_block_that_fails_leaves_nothing(tmp_path, error):
-    with pytest.raises(error), whole(tmp_path / "a" / "b") as folder:
-        (folder / "file").write_text("x")
-        raise error
+    with pytest.raises(error):
+        fail_in(tmp_path / "a" / "b", error)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -30,9 +35,8 @@ def test_a_block_that_fails_keeps_what_was_there(tmp_path):
     old = tmp_path / "old"
     old.mkdir()
     (old / "file").write_text("before")
-    with pytest.raises(Stop), whole(old) as folder:
-        (folder / "file").write_text("after")
-        raise Stop
+    with pytest.raises(Stop):
+        fail_in(old, Stop)
     assert (old / "file").read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["old"]
     with whole(old) as folder:

@@ -6,9 +6,9 @@ from scipy.stats import norm
 
 import causalgia as cg
 from causalgia.design.batch import CHARACTERISTICS
-from causalgia.design.plan import wounds_per_subject
 from causalgia.design.evaluate import check_room, evaluate
 from causalgia.design.gate import GATE, Raised, gate_figures
+from causalgia.design.plan import wounds_per_subject
 from causalgia.documents import InputError, Instrument
 from causalgia.trial.visits import latent
 
@@ -54,7 +54,7 @@ def test_null_lowers_nothing(characteristics):
 @pytest.mark.parametrize("world", [*STRUCTURAL, "null", "no mediation"])
 @pytest.mark.parametrize("size", [16, 40])
 def test_estimates_of_relief_are_unbiased(characteristics, world, size):
-    """Errors are clipped at 0 and 10 points, which costs little: 0.05 points are allowed beside four standard errors."""
+    """Readings are clipped at 0 and 10 points, which costs little: 0.05 points beside four standard errors."""
     bias, se = cell(characteristics, "bias", world, size)
     assert abs(bias) < 4 * se + 0.05
 
@@ -204,13 +204,23 @@ def test_gate_figures_by_counting():
     rise = np.log([[0.5, 0.5, 9.0, 9.0, 9.0]])
     seen = gate_figures(here, passes, Raised(above, np.log([0.8] * 5)), np.arange(5)[None], rise)
     assert seen == pytest.approx(
-        {"passes": 0.5, "sensitivity": 0.5, "specificity": 0.5, "ppv": 0.5, "npv": 0.5, "regression": 0.5, "decline": 0.8}
+        {
+            "passes": 0.5,
+            "sensitivity": 0.5,
+            "specificity": 0.5,
+            "ppv": 0.5,
+            "npv": 0.5,
+            "regression": 0.5,
+            "decline": 0.8,
+        }
     )
 
 
 def test_a_gate_that_nobody_passes_has_no_predictive_value():
     nobody = np.zeros((1, 4), bool)
-    seen = gate_figures(~nobody, nobody, Raised(np.array([True] * 4), np.zeros(4)), np.arange(4)[None], np.zeros((1, 4)))
+    seen = gate_figures(
+        ~nobody, nobody, Raised(np.array([True] * 4), np.zeros(4)), np.arange(4)[None], np.zeros((1, 4))
+    )
     assert np.isnan(seen["ppv"]) and np.isnan(seen["regression"]) and np.isnan(seen["specificity"])
     assert seen["sensitivity"] == 0
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one case a line
 """One small mistake in a document, one clear message that names its file and key."""
 
 from __future__ import annotations
@@ -172,7 +173,9 @@ def test_condition(case, write, population):
 @pytest.mark.parametrize("case", DRUGS.values(), ids=DRUGS.keys())
 def test_drug(case, write, population):
     old, new, key, part = case
-    refused(write("drugs", "infliximab", (old, new)), key, part, lambda path: check_drug(population, cg.Drug.load(path)))
+    refused(
+        write("drugs", "infliximab", (old, new)), key, part, lambda path: check_drug(population, cg.Drug.load(path))
+    )
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ def test_factor(unit, target, expected):
     assert factor(unit, target) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("pair", [("mg/L", "nM"), ("score", "1"), ("IU", "mg"), ("day", "1/day"), ("kelvin", "percent")])
+@pytest.mark.parametrize(
+    "pair", [("mg/L", "nM"), ("score", "1"), ("IU", "mg"), ("day", "1/day"), ("kelvin", "percent")]
+)
 def test_another_kind_is_refused(pair):
     with pytest.raises(InputError, match="same kind"):
         factor(*pair)

@@ -15,7 +15,9 @@ Z = [RNG.standard_normal(N) for _ in range(3)]
 def observed(name, latent, replicates=2):
     instrument = Instrument.load(name)
     noise = Noise(Z[0], np.stack(Z[1 : 1 + replicates]))
-    return instrument, read(instrument, np.broadcast_to(readings.to_scale(instrument, np.asarray(latent, float)), (N,)), noise)
+    return instrument, read(
+        instrument, np.broadcast_to(readings.to_scale(instrument, np.asarray(latent, float)), (N,)), noise
+    )
 
 
 def test_log_readings_have_the_stated_errors():
@@ -49,9 +51,9 @@ def test_a_visit_with_a_reading_below_the_limit_is_an_upper_limit():
 
 
 def test_linear_readings_are_clipped_and_rounded():
-    instrument, seen = observed("iss", 30.0, replicates=1)
+    _, seen = observed("iss", 30.0, replicates=1)
     assert set(np.unique(seen.value % 1)) == {0.0}
-    assert 5 <= seen.value.min() and seen.value.max() <= 50
+    assert seen.value.min() >= 5 and seen.value.max() <= 50
     _, low = observed("nrs", 0.1, replicates=1)
     assert low.value.min() == 0
     assert not low.below.any()
@@ -66,13 +68,17 @@ def test_what_an_assay_reads_is_declared(write):
     np.testing.assert_array_equal(readings.signal(free, "affected", outputs), [2, 5])
     for share, expected in ((1, [12, 5]), (0.3, [5, 5])):
         text = f"reads = {{ value = {share},"
-        total = Instrument.load(write("instruments", "blister-tnf", ("reads = { value = 0,", text), file=f"reads{share}"))
+        total = Instrument.load(
+            write("instruments", "blister-tnf", ("reads = { value = 0,", text), file=f"reads{share}")
+        )
         np.testing.assert_allclose(readings.signal(total, "affected", outputs), expected)
         assert readings.names(total, "affected") == {"TNF", "bound"}
 
 
 def test_limit_is_converted_to_the_instruments_unit(write):
-    path = write("instruments", "blister-tnf", ('lloq = { value = 2, unit = "pg/mL"', 'lloq = { value = 0.002, unit = "ng/mL"'))
+    path = write(
+        "instruments", "blister-tnf", ('lloq = { value = 2, unit = "pg/mL"', 'lloq = { value = 0.002, unit = "ng/mL"')
+    )
     assert readings.lloq(Instrument.load(path)) == pytest.approx(2, rel=1e-12)
     assert readings.lloq(Instrument.load("nrs")) == 0
 

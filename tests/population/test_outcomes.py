@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -24,7 +26,7 @@ def two_compartments(p, dose, days, times, duration=2 / 24, onset=np.nan):
 
     ends = sorted({0.0, *days, *(day + duration for day in days), *times, *([onset] if onset > 0 else [])})
     state, found = np.zeros(2), {0.0: 0.0}
-    for a, b in zip(ends, ends[1:], strict=False):
+    for a, b in pairwise(ends):
         piece = solve_ivp(slope, (a, b), state, "DOP853", rtol=1e-11, atol=1e-12, args=(rate(a), p))
         state = piece.y[:, -1]
         found[b] = state[0] / p["V1"]
@@ -49,7 +51,9 @@ def test_serum_concentrations_are_those_of_two_compartments(protocol, patients, 
 
 def test_nothing_is_lost_where_nothing_is_cleared(write, population):
     """Mass balance: with CL = 0 the amounts in both compartments are all that was given."""
-    drug = write("drugs", "infliximab", ("CL = { value = 0.273, unit = \"L/day\", cv = 0.341,", "CL = { value = 0, unit = \"L/day\","), ("[correlations]\n\"CL ~ V1\" = { value = 0.123", "[correlations]\n\"Kss ~ V1\" = { value = 0.0"))  # fmt: skip
+    no_clearance = ('CL = { value = 0.273, unit = "L/day", cv = 0.341,', 'CL = { value = 0, unit = "L/day",')
+    no_correlation = ('"CL ~ V1" = { value = 0.123', '"Kss ~ V1" = { value = 0.0')
+    drug = write("drugs", "infliximab", no_clearance, no_correlation)
     protocol = cg.Protocol.load(write("protocols", "ungated-infliximab", ('drug = "infliximab"', f'drug = "{drug}"')))
     patients = population.sample(40, seed=5)
     one = patients.isel(world=0)
@@ -63,16 +67,23 @@ def test_nothing_is_lost_where_nothing_is_cleared(write, population):
         if symbol in values:
             parameters[:, j] = values[symbol]
     solution = solve(
-        population.kernel, parameters, np.array([10.0, 20.0, 100.0]), outputs=("Ac", "Ap"),
-        initial=one["state"].values, events=dosing(arm, Drug.load(drug), values), rtol=1e-7,
-    )  # fmt: skip
+        population.kernel,
+        parameters,
+        np.array([10.0, 20.0, 100.0]),
+        outputs=("Ac", "Ap"),
+        initial=one["state"].values,
+        events=dosing(arm, Drug.load(drug), values),
+        rtol=1e-7,
+    )
     given = 5 * one["weight"].values[:, None] * np.array([1, 2, 3])
     np.testing.assert_allclose(solution.values.sum(axis=2), given, rtol=1e-6)
 
 
 def test_forgetting_the_molar_mass_leaves_two_thirds_of_tnf(write, population, protocol):
     """The trap of units: 1000/M turns mg/L into nM. Without it (M = 1000) free TNF is hardly lowered."""
-    forgot = write("drugs", "infliximab", ("molar_mass = { value = 149.1", "molar_mass = { value = 1000"), file="forgot")
+    forgot = write(
+        "drugs", "infliximab", ("molar_mass = { value = 149.1", "molar_mass = { value = 1000"), file="forgot"
+    )
     patients = population.sample(300, seed=6)
     left = {}
     for name in ("infliximab", str(forgot)):
@@ -92,14 +103,18 @@ def test_outcomes_are_whole(outcomes):
     assert (outcomes["TNF"].values > 0).all()
     assert (outcomes["Cp"].sel(regimen="placebo").values == 0).all()
     bound = outcomes["bound"].sel(regimen="placebo").values
-    assert (np.abs(bound) < 1e-12 * outcomes["TNF"].sel(regimen="placebo").values).all()  # rounding of the root, no more
+    assert (
+        np.abs(bound) < 1e-12 * outcomes["TNF"].sel(regimen="placebo").values
+    ).all()  # rounding of the root, no more
 
 
 def test_arms_are_the_same_until_the_first_dose(outcomes):
     before = outcomes.sel(time=slice(None, 0))
     for name in OUTPUTS:
         drug, control = (before[name].sel(regimen=arm).values for arm in ("infliximab", "placebo"))
-        np.testing.assert_allclose(drug, control, rtol=1e-10, atol=1e-10)  # rounding: an absent drug has other constants
+        np.testing.assert_allclose(
+            drug, control, rtol=1e-10, atol=1e-10
+        )  # rounding: an absent drug has other constants
 
 
 def test_placebo_response_is_the_stated_curve(protocol, patients, outcomes):
@@ -112,7 +127,10 @@ def test_placebo_response_is_the_stated_curve(protocol, patients, outcomes):
     np.testing.assert_allclose(curve[..., 2], 1 - pef * (1 - 0.5 ** (28 / pha)), rtol=1e-12)
 
 
-@pytest.mark.parametrize(("dose", "expected"), [("5 mg/kg", 350.0), ("350 mg", 350.0), ("0.35 g", 350.0), ("5 mg/kilogram", 350.0), ("5000 ug/kg", 350.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("dose", "expected"),
+    [("5 mg/kg", 350.0), ("350 mg", 350.0), ("0.35 g", 350.0), ("5 mg/kilogram", 350.0), ("5000 ug/kg", 350.0)],
+)
 def test_doses_in_any_unit(write, dose, expected):
     arm = cg.Protocol.load(write("protocols", "gated-infliximab", ('"5 mg/kg"', f'"{dose}"'))).arms["infliximab"]
     np.testing.assert_allclose(arm.milligrams(np.array([70.0])), [expected], rtol=1e-12)

@@ -126,9 +126,12 @@ def test_criteria_that_nobody_meets(write):
 
 def test_time_units_of_a_condition_are_converted(write, population):
     changes = [
-        ('entry = { value = 90, unit = "day", log_sd = 0.6, range = [28, 365]', 'entry = { value = 12.857142857142858, unit = "week", log_sd = 0.6, range = [4, 52.142857142857146]'),
+        (
+            'entry = { value = 90, unit = "day", log_sd = 0.6, range = [28, 365]',
+            'entry = { value = 12.857142857142858, unit = "week", log_sd = 0.6, range = [4, 52.142857142857146]',
+        ),
         ('PHA = { value = 27.7, unit = "day"', 'PHA = { value = 664.8, unit = "hour"'),
-    ]  # fmt: skip
+    ]
     weeks = write("conditions", "crps-acute", *changes)
     text = weeks.read_text().replace("uncertainty = [60, 120]", "uncertainty = [8, 17]")
     weeks.write_text(text)

@@ -17,7 +17,7 @@ from causalgia.report.words import between, fixed, listed, number, p_value, perc
         (1234.5, "1,234"), (9999.6, "10,000"), (0.00931, "0.00931"), (20000, "20,000"), ("10 * x", "10 * x"),
         (0.9999, "1"),
     ],
-)  # fmt: skip
+)
 def test_number(value, text):
     assert number(value) == text
 

@@ -46,7 +46,9 @@ def test_a_reading_below_the_limit_has_no_value_and_every_other_has(tables):
     below = adlb["BLQFL"] == "Y"
     assert below.any(), "a drug that works pushes TNF below the limit"
     assert (adlb["AVAL"].is_null() == below).all()
-    assert (adlb.filter(below)["AVALC"] == adlb.filter(below)["LLOQ"].map_elements(lambda x: f"<{x:g}", pl.String)).all()
+    assert (
+        adlb.filter(below)["AVALC"] == adlb.filter(below)["LLOQ"].map_elements(lambda x: f"<{x:g}", pl.String)
+    ).all()
     assert (adlb.filter(~below)["AVAL"] >= adlb.filter(~below)["LLOQ"] - 5e-5).all()
     assert "DTYPE" not in adlb.columns, "nothing is imputed"
     assert tables["adqs"]["AVAL"].null_count() == 0
@@ -140,9 +142,18 @@ def test_arrays_and_tables_read_the_same(protocol, trial, tables):
         endpoint = getattr(protocol.endpoints, key)
         instrument, count = Instrument.load(endpoint.measure), protocol.schedule[endpoint.measure].replicates
         now, before = (
-            visit_value(instrument, observe(instrument, latent(trial.world, instrument, endpoint.side, week), recruited, screening, (endpoint.side, week, count)))
+            visit_value(
+                instrument,
+                observe(
+                    instrument,
+                    latent(trial.world, instrument, endpoint.side, week),
+                    recruited,
+                    screening,
+                    (endpoint.side, week, count),
+                ),
+            )
             for week in (endpoint.at, endpoint.baseline)
-        )  # fmt: skip
+        )
         stayed = trial.left >= endpoint.at
         y, covariates, observed = subjects.endpoint(protocol, tables, endpoint)
         np.testing.assert_array_equal(observed, stayed)
@@ -164,7 +175,9 @@ def test_arrays_and_tables_read_the_same(protocol, trial, tables):
 def test_below_the_limit_a_visit_is_an_upper_limit_in_tables_too(protocol, tables):
     instrument = Instrument.load("blister-tnf")
     values = visit_values(tables, instrument, "affected", 6.0)
-    rows = tables["adlb"].filter((pl.col("PARAMCD") == "TNFBL") & (pl.col("AVISITN") == 6) & (pl.col("SIDE") == "AFFECTED"))
+    rows = tables["adlb"].filter(
+        (pl.col("PARAMCD") == "TNFBL") & (pl.col("AVISITN") == 6) & (pl.col("SIDE") == "AFFECTED")
+    )
     for subject, (value, below) in values.items():
         own = rows.filter(pl.col("USUBJID") == subject)
         assert (below > 0) == (own["BLQFL"] == "Y").any()
@@ -188,7 +201,9 @@ def test_harm_follows_the_drugs_rates(protocol, outcomes):
 
 def test_an_adverse_event_lowers_how_well_a_subject_feels(write, protocol, every_world):
     """EQ-VAS reads 10 points less within two weeks of an event, and may be scheduled before treatment too."""
-    path = write("protocols", "gated-infliximab", ("eq-vas = { at = [0, 6, 12, 26]", "eq-vas = { at = [-2, 0, 1, 6, 12, 26]"))
+    path = write(
+        "protocols", "gated-infliximab", ("eq-vas = { at = [0, 6, 12, 26]", "eq-vas = { at = [-2, 0, 1, 6, 12, 26]")
+    )
     trial = run(cg.Protocol.load(path), every_world["absolute"], 12, SIZE)
     from causalgia.trial import tables as rows
 
@@ -201,7 +216,9 @@ def test_an_adverse_event_lowers_how_well_a_subject_feels(write, protocol, every
     assert not rows._adverse_effect(trial, Instrument.load("eq-vas"), "patient", -2.0).any()
 
 
-@pytest.mark.parametrize(("size", "part"), [(0, "at least 2"), (1, "at least 2"), (-3, "at least 2"), (100_000, "pool can fill")])
+@pytest.mark.parametrize(
+    ("size", "part"), [(0, "at least 2"), (1, "at least 2"), (-3, "at least 2"), (100_000, "pool can fill")]
+)
 def test_impossible_sizes(protocol, outcomes, size, part):
     with pytest.raises(InputError, match=part):
         conduct(protocol, outcomes, seed=1, size=size)

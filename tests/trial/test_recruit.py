@@ -92,7 +92,20 @@ def test_every_replicate_screens_everybody_once_in_an_order_of_its_own():
     assert np.abs(first - 2000 / 60).max() < 4.5 * np.sqrt(2000 / 60), "who comes first is uniform"
 
 
-@pytest.mark.parametrize("protocol", [GATED, GATED.model_copy(update={"allocation": GATED.allocation.model_copy(update={"ratio": {"infliximab": 2, "placebo": 1}, "blocks": 1})})], ids=["1:1", "2:1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        GATED,
+        GATED.model_copy(
+            update={
+                "allocation": GATED.allocation.model_copy(
+                    update={"ratio": {"infliximab": 2, "placebo": 1}, "blocks": 1}
+                )
+            }
+        ),
+    ],
+    ids=["1:1", "2:1"],
+)
 def test_blocks_balance_every_stratum(protocol):
     rng = np.random.default_rng(4)
     passes, durations = rng.random((50, 300)) < 0.6, rng.uniform(30, 200, 300)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -34,8 +33,11 @@ def target(out: Path | None, name: str, force: bool) -> Path:
         found = f"{foreign[0]!r} in it, which is no result"
         raise InputError(str(path), found, "a directory of results, to be replaced", "Choose another.")
     above = next(parent for parent in path.resolve().parents if parent.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK)):
-        raise InputError(str(above), "a place that cannot be written", "a writable directory", "Choose another.")
+    try:
+        tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=above).cleanup()
+    except OSError as error:
+        found = f"a place that cannot be written ({error.strerror})"
+        raise InputError(str(above), found, "a writable directory", "Choose another.") from None
     return path
 
 

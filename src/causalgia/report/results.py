@@ -76,7 +76,7 @@ def _protocol(protocol: Protocol) -> Json:
     arms = {
         name: "control"
         if arm.drug is None
-        else f"{arm.drug} {arm.route}, {arm.dose} at {arm.unit}s {', '.join(f'{t:g}' for t in arm.at)}"
+        else f"{Drug.load(arm.drug).name} {arm.route}, {arm.dose} at {arm.unit}s {', '.join(f'{t:g}' for t in arm.at)}"
         for name, arm in protocol.arms.items()
     }
     endpoints = {name: _endpoint(getattr(protocol.endpoints, name)) for name in ("lowered", "relieved")}
@@ -133,8 +133,8 @@ def documents(protocol: Protocol) -> list[Json]:
         ("parameters", condition.model, shared),
     ]
     drugs = [arm.drug for arm in protocol.arms.values() if arm.drug is not None]
-    used += [("drug", name, Drug.load(name)) for name in drugs]
-    used += [("instrument", name, Instrument.load(name)) for name in protocol.schedule]
+    used += [("drug", drug.name, drug) for drug in map(Drug.load, drugs)]
+    used += [("instrument", read.name, read) for read in map(Instrument.load, protocol.schedule)]
     model = {"kind": "model", "name": condition.model, "sha256": hashlib.sha256(_model_page(condition)).hexdigest()}
     return [{"kind": kind, "name": name, "sha256": document.digest} for kind, name, document in used] + [model]
 
@@ -165,7 +165,7 @@ def assumed(protocol: Protocol) -> list[Json]:
         groups[f"world {world}"] = page.values
     for arm in protocol.arms.values():
         if arm.drug is not None:
-            groups[arm.drug] = Drug.load(arm.drug).values
+            groups[Drug.load(arm.drug).name] = Drug.load(arm.drug).values
     for name in protocol.schedule:
         instrument = Instrument.load(name)
         errors = {"day error": instrument.day_error, "replicate error": instrument.replicate_error}
@@ -287,7 +287,7 @@ def _flow(protocol: Protocol, trial: Tables) -> Json:
         "randomised": len(randomised),
         "low": low,
         "arms": arms,
-        "days": int(adsl["SCRNDAY"].to_numpy().max()),
+        "days": int(adsl["SCRNDAY"].cast(pl.Int64).to_numpy().max()),
     }
 
 
