@@ -227,7 +227,7 @@ def test_a_gate_that_nobody_passes_has_no_predictive_value():
 
 def test_fixed_totals_are_evaluated_with_the_exact_test(outcomes):
     """Dirckx 2013: 13 randomised, all 1716 allocations; the null rejects at most at 5 %."""
-    protocol = cg.Protocol.load("dirckx-2013").with_options(2000, 600, (13,))
+    protocol = cg.Protocol.load("dirckx-2013").with_options(2000, 240, (13,))
     simulated = cg.simulate(protocol, cg.Population.load("crps-acute").sample(2000, seed=1))
     seen = evaluate(protocol, simulated, seed=2, workers=2)
     share, se = cell(seen, "relieved", "null", 13)

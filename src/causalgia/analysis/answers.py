@@ -113,7 +113,7 @@ def _relieved(protocol: Protocol, tables: Tables, subjects: Subjects) -> Answer:
     method = "analysis of covariance adjusted for baseline and stratification factors"
     if exact is not None:
         method += f"; below {EXACT_BELOW} randomised the exact re-randomisation test decides"
-    quantity = f"difference in {Instrument.load(endpoint.measure).title}, {_versus(protocol)}, week {endpoint.at:g}"
+    quantity = f"{Instrument.load(endpoint.measure).title}: difference, {_versus(protocol)}, week {endpoint.at:g}"
     details = _responders(protocol, subjects, y[:, 0], covariates[:, 0], seen)
     return Answer(
         "Does the clinical endpoint improve?",

@@ -170,7 +170,7 @@ def assumed(protocol: Protocol) -> list[Json]:
         instrument = Instrument.load(name)
         errors = {"day error": instrument.day_error, "replicate error": instrument.replicate_error}
         rest = {"limit of quantification": instrument.lloq, "share of bound read": instrument.reads}
-        groups[name] = {key: entry for key, entry in {**errors, **rest}.items() if entry is not None}
+        groups[instrument.name] = {key: entry for key, entry in {**errors, **rest}.items() if entry is not None}
     meanings = MEANINGS | dict(re.findall(r'(\w+) is "([^"]*)"', _model_page(condition).decode()))
     rows = [
         _assumed_row(where, name, entry, meanings)
