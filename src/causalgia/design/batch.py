@@ -48,6 +48,8 @@ CHARACTERISTICS = {
 }
 
 
+# Those that are shares of trials: their error is never shown below that of so many independent ones.
+SHARES = ("relieved", "lowered", "claim", "coverage", "coverage_lowered", "failed_lowered", "spared")
 # Reference draws of the exact test inside replicates: as valid as 999, with a coarser p.
 EXACT_DRAWS = 399
 # Where the likelihood search of censored values may stop inside replicates.
@@ -193,7 +195,7 @@ def _lowered(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str, 
     return {
         "lowered": significant.mean(axis=0),
         "truth_lowered": truth,
-        "bias_lowered": np.nanmean(effect.estimate, axis=0) - truth,
+        "bias_lowered": _mean_known(effect.estimate) - truth,
         "coverage_lowered": _covered(effect, truth),
         "failed_lowered": (effect.status != Status.OK).mean(axis=0),
         "better": significant & (effect.estimate < 0),
@@ -212,9 +214,9 @@ def _relieved(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str,
     return {
         "relieved": significant.mean(axis=0),
         "truth": truth,
-        "bias": np.nanmean(effect.estimate, axis=0) - truth,
+        "bias": _mean_known(effect.estimate) - truth,
         "coverage": _covered(effect, truth),
-        "width": np.nanmean(effect.upper - effect.lower, axis=0),
+        "width": _mean_known(effect.upper - effect.lower),
         "spared": np.where(np.isfinite(spared.p).any(axis=0), (spared.p < alpha).mean(axis=0), np.nan),
         "better": significant & (direction * effect.estimate > 0),
     }
@@ -253,6 +255,14 @@ def _truth(potential: np.ndarray, recruited: Recruited, sizes: tuple[int, ...]) 
     """Mean of treated minus control potential outcome over all randomised, by size."""
     effect = (potential[1] - potential[0])[recruited.person]
     return np.cumsum(effect, axis=1)[:, np.array(sizes) - 1].mean(axis=0) / np.array(sizes)
+
+
+def _mean_known(values: np.ndarray) -> np.ndarray:
+    """Mean over the replicates that have a value, NaN where none has."""
+    known = np.isfinite(values)
+    return np.where(
+        known.any(axis=0), np.where(known, values, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan
+    )
 
 
 def _covered(effect: Effect, truth: np.ndarray) -> np.ndarray:

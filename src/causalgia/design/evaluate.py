@@ -14,7 +14,8 @@ import numpy as np
 import xarray as xr
 
 from causalgia import __version__
-from causalgia.design.batch import CHARACTERISTICS, batch_characteristics
+from causalgia.analysis.montecarlo import proportion_error
+from causalgia.design.batch import CHARACTERISTICS, SHARES, batch_characteristics
 from causalgia.design.gate import GATE
 from causalgia.design.plan import Plan
 from causalgia.documents import InputError, Protocol
@@ -93,12 +94,14 @@ def check_room(protocol: Protocol) -> None:
 def _summary(plan: Plan, results: list[Batch]) -> xr.Dataset:
     """Means over the batches and their standard errors."""
     data: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+    replicates = plan.replicates * len(results)
     for names, part, dims in ((CHARACTERISTICS, 0, ("world", "size")), (GATE, 1, ("world",))):
         for name in names:
             if name in results[0][part]:
-                batches = np.stack([result[part][name] for result in results])
-                data[name] = (dims, batches.mean(axis=0))
-                data[f"{name}_se"] = (dims, batches.std(axis=0, ddof=1) / np.sqrt(len(results)))
+                mean, error = _mean(np.stack([result[part][name] for result in results]))
+                if name in SHARES:
+                    error = np.fmax(error, proportion_error(mean * replicates, replicates)[1])
+                data[name], data[f"{name}_se"] = (dims, mean), (dims, error)
     return xr.Dataset(
         data,
         coords={
@@ -110,7 +113,17 @@ def _summary(plan: Plan, results: list[Batch]) -> xr.Dataset:
         attrs={
             "protocol": plan.protocol.name,
             "seed": plan.seed,
-            "replicates": plan.replicates * len(results),
+            "replicates": replicates,
             "version": __version__,
         },
     )
+
+
+def _mean(batches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the batches that have a value and its standard error, from at least two of them."""
+    known = np.isfinite(batches)
+    count = known.sum(axis=0)
+    mean = np.where(count > 0, np.where(known, batches, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
+    squares = np.where(known, (batches - mean) ** 2, 0).sum(axis=0)
+    error = np.sqrt(squares / np.maximum(count * (count - 1), 1))
+    return mean, np.where(count > 1, error, np.nan)
