@@ -2,9 +2,11 @@
 suppressMessages({library(metafor); library(jsonlite)})
 
 one <- function(y, v, method, test, X = NULL) {
-  m <- if (is.null(X)) rma(y, v, method = method, test = test, control = list(threshold = 1e-12, maxiter = 5000))
-       else rma(y, v, mods = X, method = method, test = test, control = list(threshold = 1e-12, maxiter = 5000))
-  ci <- suppressMessages(confint(m, control = list(tol = 1e-12)))$random
+  # The defaults stop early (PM: 1e-4) and end the search for the upper limit at tau2.max = 100.
+  control <- list(threshold = 1e-12, maxiter = 5000, tol = 1e-14, tau2.max = 1e5)
+  m <- if (is.null(X)) rma(y, v, method = method, test = test, control = control)
+       else rma(y, v, mods = X, method = method, test = test, control = control)
+  ci <- suppressMessages(confint(m, control = list(tol = 1e-14, tau2.max = 1e5)))$random
   out <- list(method = method, test = test, beta = as.vector(m$beta), se = m$se, lower = m$ci.lb, upper = m$ci.ub,
     p = m$pval, tau2 = m$tau2, tau2_lower = ci["tau^2", "ci.lb"], tau2_upper = ci["tau^2", "ci.ub"],
     i2 = m$I2 / 100, h2 = m$H2, q = m$QE, q_p = m$QEp)
@@ -51,7 +53,7 @@ mz <- rma.mh(ai = tpos, bi = tneg, ci = cpos, di = cneg, data = tables$zeros, me
 pe <- rma.peto(ai = tpos, bi = tneg, ci = cpos, di = cneg, data = dat)
 pz <- rma.peto(ai = tpos, bi = tneg, ci = cpos, di = cneg, data = tables$zeros)
 strat <- function(m) list(estimate = as.vector(m$beta), se = m$se, lower = m$ci.lb, upper = m$ci.ub, p = m$pval, q = m$QE, q_p = m$QEp)
-eg <- regtest(rma(yi, vi, data = dat.raudenbush1985))
+eg <- regtest(rma(yi, vi, data = dat.raudenbush1985, control = list(threshold = 1e-12, maxiter = 5000)))
 
 write_json(list(
   versions = list(R = R.version.string, metafor = as.character(packageVersion("metafor")), metadat = as.character(packageVersion("metadat"))),

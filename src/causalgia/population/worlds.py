@@ -69,7 +69,13 @@ class World:
 
     def output(self, name: str, week: float) -> np.ndarray:
         """A model output at a week, (regimen, person): control first, then treatment; NaN where absent."""
-        at = int(np.flatnonzero(self.outcomes["time"].values == week)[0])
+        return self._revealed(name, int(np.flatnonzero(self.outcomes["time"].values == week)[0]))
+
+    def course(self, name: str) -> np.ndarray:
+        """A model output at all times, (regimen, person, time)."""
+        return self._revealed(name, slice(None))
+
+    def _revealed(self, name: str, at: int | slice) -> np.ndarray:
         values = self.outcomes[name].values
         regimens = list(self.outcomes["regimen"].values)
         control = regimens.index(self.control)
@@ -79,11 +85,11 @@ class World:
         if rule == "control":
             treated = rows
         elif rule == "shift":
-            treated = rows + np.nanmean(treated - rows)
+            treated = rows + np.nanmean(treated - rows, axis=0)
         return np.stack([rows, treated])
 
     def _mask(self, values: np.ndarray) -> np.ndarray:
-        return np.where(self.present, values, np.nan)
+        return np.where(self.present if values.ndim == 1 else self.present[:, None], values, np.nan)
 
 
 def worlds(outcomes: xr.Dataset, control: str) -> dict[str, World]:

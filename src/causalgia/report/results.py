@@ -262,14 +262,10 @@ def _trajectories(protocol: Protocol, world: World) -> Json:
     weeks = [float(week) for week in world.outcomes["time"].values]
     table: Json = {"weeks": weeks, "percentiles": list(BANDS), "units": TRAJECTORIES}
     for name in TRAJECTORIES:
-        bands = []
-        for week in weeks:
-            value = (
-                world.output("TNF", week) + world.output("bound", week) if name == "total" else world.output(name, week)
-            )
-            bands.append(np.percentile(value[:, people], BANDS, axis=1))
-        stacked = np.stack(bands)  # (week, percentile, regimen)
-        table[name] = {protocol.control: stacked[:, :, 0].tolist(), protocol.treatment: stacked[:, :, 1].tolist()}
+        value = world.course("TNF") + world.course("bound") if name == "total" else world.course(name)
+        by_week = np.ascontiguousarray(value[:, people].transpose(2, 0, 1))
+        control, treated = np.percentile(by_week, BANDS, axis=2).transpose(2, 1, 0)  # (regimen, week, percentile)
+        table[name] = {protocol.control: control.tolist(), protocol.treatment: treated.tolist()}
     return table
 
 

@@ -1,0 +1,232 @@
+"""A study's finding as an effect with its standard error, drug against control; or why it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isclose, log, sqrt
+from statistics import NormalDist
+
+from causalgia.evidence.schemas import Outcome, Study
+from causalgia.evidence.words import DIFFERENCE, RANDOMISED, RATIO, SHORT, Words
+
+ODDS = "odds ratio"
+LARGEST_P = 0.2
+"""Above it the standard error |effect|/z hangs on the rounding of p and on which test gave it."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An effect of a drug against control: y with standard error se, on a linear scale or as a natural logarithm.
+
+    `scale` names what can be pooled with it; `how` says where the standard error comes from.
+    """
+
+    study: Study
+    outcome: Outcome
+    arms: str
+    scale: str
+    y: float
+    se: float
+    n: int | None
+    how: str
+
+    @property
+    def ratio(self) -> bool:
+        """Whether y is a logarithm of a ratio."""
+        return self.scale.endswith("ratio")
+
+
+@dataclass(frozen=True)
+class Left:
+    """A study that is not pooled: why, what it found, and whether that was no difference."""
+
+    study: Study
+    outcome: Outcome
+    reason: str
+    null: bool
+
+
+def effect(study: Study, drugs: tuple[str, ...], measure: str, words: Words) -> Effect | Left:
+    """The effect of `drugs` on `measure` in one study, or why there is none to pool."""
+    arms = {arm.name for arm in study.arms if arm.drug in drugs}
+    found = [outcome for outcome in study.outcomes if outcome.measure == measure and _concerns(outcome, arms)]
+    found.sort(key=lambda outcome: not outcome.primary)
+    shown = next((outcome for outcome in found if outcome.versus), found[0])
+    if study.type == "review":
+        return Left(study, shown, "a review: it counts trials that others count too", False)
+    if study.type not in RANDOMISED:
+        return Left(study, shown, f"not randomised ({study.type})", False)
+    made = list(_effects(study, found, drugs, words))
+    if made:
+        return made[0]
+    return Left(study, shown, _why_not(study, found, drugs, words), shown.null)
+
+
+def _concerns(outcome: Outcome, arms: set[str]) -> bool:
+    return outcome.arm in arms or outcome.versus in arms or outcome.arm == "all"
+
+
+def _is_control(study: Study, name: str, words: Words) -> bool:
+    arm = study.arm(name)
+    return arm is not None and arm.drug in words.drugs and words.drugs[arm.drug].control
+
+
+def _effects(study: Study, found: list[Outcome], drugs: tuple[str, ...], words: Words) -> Iterator[Effect]:
+    """Published comparisons with control first, then those that two arms' numbers give."""
+    treated = {arm.name for arm in study.arms if arm.drug in drugs}
+    for outcome in found:
+        if outcome.versus:
+            turned = outcome.versus in treated
+            control = outcome.arm if turned else outcome.versus
+            if _is_control(study, control, words) and (made := _published(study, outcome, turned, words)):
+                yield made
+    for outcome in found:
+        if outcome.arm in treated and not outcome.versus:
+            control_outcome = _partner(study, outcome, words)
+            if control_outcome is not None and (made := _pair(study, outcome, control_outcome, treated, words)):
+                yield made
+
+
+def _published(study: Study, outcome: Outcome, turned: bool, words: Words) -> Effect | None:
+    if outcome.value is None or outcome.kind not in (DIFFERENCE, RATIO):
+        return None
+    unit = words.units.get(outcome.unit)
+    factor = unit.per if unit else 1.0
+    log_scale = outcome.kind == RATIO
+    y = log(outcome.value) if log_scale else outcome.value * factor
+    z = NormalDist().inv_cdf(0.5 + outcome.level / 200)
+    if outcome.interval is not None:
+        low, high = (log(x) if log_scale else x * factor for x in outcome.interval)
+        se, how = (high - low) / (2 * z), f"{outcome.level:g} % interval"
+    elif outcome.se is not None and not log_scale:
+        se, how = outcome.se * factor, "standard error"
+    elif (from_p := _se_from_p(y, outcome.p)) is not None:
+        se, how = from_p, f"p {outcome.p}"
+    else:
+        return None
+    scale = outcome.stat if log_scale else (unit.scale if unit and unit.scale else outcome.unit)
+    sign = -1 if turned else 1
+    return Effect(study, outcome, f"{outcome.arm} vs {outcome.versus}", scale, sign * y, se, outcome.n, how)
+
+
+def _se_from_p(y: float, p: str | None) -> float | None:
+    """|y|/z of a two-sided p that is given exactly (Cochrane Handbook, 6.3.2 and 6.5.2.3)."""
+    if p is None or p[0] not in "0." or not 0 < float(p) <= LARGEST_P or y == 0:
+        return None
+    return abs(y) / NormalDist().inv_cdf(1 - float(p) / 2)
+
+
+def _partner(study: Study, outcome: Outcome, words: Words) -> Outcome | None:
+    """The same finding in the control arm."""
+    return next(
+        (
+            other
+            for other in study.outcomes
+            if (other.what, other.time, other.stat, other.unit) == (outcome.what, outcome.time, outcome.stat, outcome.unit)
+            and not other.versus
+            and _is_control(study, other.arm, words)
+        ),
+        None,
+    )
+
+
+def _pair(study: Study, outcome: Outcome, control: Outcome, treated: set[str], words: Words) -> Effect | None:
+    if outcome.stat == "proportion":
+        return _odds(study, outcome, control, treated)
+    if outcome.stat in ("mean", "mean change"):
+        return _means(study, outcome, control, words)
+    return None
+
+
+def counts(outcome: Outcome) -> tuple[int, int] | None:
+    """Events and size; events from a percentage where one whole number alone gives it."""
+    if outcome.n is None:
+        return None
+    if outcome.events is not None:
+        return outcome.events, outcome.n
+    if outcome.value is None:
+        return None
+    events = round(outcome.value * outcome.n / 100)
+    digits = len(f"{outcome.value:.10g}".partition(".")[2])
+    again = 100 * events / outcome.n
+    return (events, outcome.n) if abs(again - outcome.value) <= 0.5 * 10**-digits + 1e-9 else None
+
+
+def _odds(study: Study, outcome: Outcome, control: Outcome, treated: set[str]) -> Effect | None:
+    """The log odds ratio: doses of one trial together against their one control, or the two percentages and their p."""
+    doses = [
+        other
+        for other in study.outcomes
+        if (other.what, other.time, other.stat) == (outcome.what, outcome.time, outcome.stat)
+        and other.arm in treated
+        and not other.versus
+    ]
+    arms = f"{' + '.join(dose.arm for dose in doses)} vs {control.arm}"
+    cells, right = [counts(dose) for dose in doses], counts(control)
+    if right is not None and all(cells):
+        left = [cell for cell in cells if cell]
+        a, n1 = sum(cell[0] for cell in left), sum(cell[1] for cell in left)
+        y, se = log_odds(a, n1, *right)
+        return Effect(study, outcome, arms, ODDS, y, se, n1 + right[1], f"{a}/{n1} vs {right[0]}/{right[1]}")
+    shares = [dose.percent for dose in (outcome, control)]
+    if len(doses) > 1 or any(share is None or not 0 < share < 100 for share in shares):
+        return None
+    one, two = (share / 100 for share in shares if share is not None)
+    y = log(one / (1 - one)) - log(two / (1 - two))
+    from_p = _se_from_p(y, outcome.p)
+    if from_p is None:
+        return None
+    how = f"{100 * one:g} % vs {100 * two:g} %, p {outcome.p}"
+    return Effect(study, outcome, arms, ODDS, y, from_p, study.n, how)
+
+
+def log_odds(a: float, n1: float, c: float, n2: float) -> tuple[float, float]:
+    """log odds ratio of a/n1 against c/n2 and its standard error; half an event is added to each cell where one is 0."""
+    cells = (a, n1 - a, c, n2 - c)
+    if 0 in cells:
+        a, c, n1, n2 = a + 0.5, c + 0.5, n1 + 1, n2 + 1
+        cells = (a, n1 - a, c, n2 - c)
+    return log(a / (n1 - a)) - log(c / (n2 - c)), sqrt(sum(1 / cell for cell in cells))
+
+
+def _means(study: Study, outcome: Outcome, control: Outcome, words: Words) -> Effect | None:
+    if outcome.value is None or control.value is None:
+        return None
+    errors = []
+    for side in (outcome, control):
+        if side.se is not None:
+            errors.append(side.se)
+        elif side.sd is not None and side.n is not None:
+            errors.append(side.sd / sqrt(side.n))
+    if len(errors) < 2:
+        return None
+    unit = words.units[outcome.unit]
+    se = sqrt(errors[0] ** 2 + errors[1] ** 2) * unit.per
+    n = outcome.n + control.n if outcome.n and control.n else None
+    y = (outcome.value - control.value) * unit.per
+    how = "means with their errors"
+    return Effect(study, outcome, f"{outcome.arm} vs {control.arm}", unit.scale or outcome.unit, y, se, n, how)
+
+
+def _why_not(study: Study, found: list[Outcome], drugs: tuple[str, ...], words: Words) -> str:
+    """The first thing that keeps a randomised study from having an effect here."""
+    treated = {arm.name for arm in study.arms if arm.drug in drugs}
+    if not any(_is_control(study, arm.name, words) for arm in study.arms):
+        others = [arm.name for arm in study.arms if arm.name not in treated]
+        return f"no placebo or untreated arm{f', only {others[0]}' if others else ''}"
+    if any(outcome.null for outcome in found):
+        return "null, no number published here"
+    pairs = [(outcome, _partner(study, outcome, words)) for outcome in found if outcome.arm in treated]
+    shares = [pair for pair in pairs if pair[1] is not None and pair[0].stat == "proportion"]
+    if shares:
+        one, two = shares[0]
+        assert two is not None
+        if one.value is not None and two.value is not None and isclose(one.value, two.value):
+            return f"null, {one.value:g} % in both arms, but no sizes of the arms here"
+        return "percentages without the sizes of both arms or an exact small p"
+    if any(pair[1] is not None for pair in pairs):
+        return "means without a standard deviation, or without the sizes of the arms"
+    if all(outcome.kind == "words" for outcome in found):
+        return "words only, no number published here"
+    return f"no {SHORT.get('mean difference')} from control with its error"
