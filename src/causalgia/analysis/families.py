@@ -1,4 +1,4 @@
-"""Conjugate families, each with parameters (a, b), data (value, size) and a map of its parameter θ to the whole line η."""
+"""Conjugate families, each with parameters (a, b), data (value, size) and a map of its parameter θ to the line η."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much true effects differ between studies: estimators of τ² and the Q-profile interval, for many data sets at once.
+"""How much true effects differ between studies: estimators of τ² for many data sets at once, its Q-profile interval.
 
 Symbols: k studies, p coefficients; y (..., k) estimates; v (k,) sampling variances; Q (k, p) orthonormal columns that
 span the moderators; τ² (...); w = 1/(v + τ²); e the residuals of the weighted regression; h its leverages.
@@ -10,24 +10,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 from causalgia.analysis.estimates import Array
 
-HALVINGS = 80
+HALVINGS = 60
 CELLS = 80
 """Values of τ² at which a likelihood is looked at before the best is refined: REML can have several maxima."""
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """Weighted least squares at a given τ²: w, e and h (..., k), coefficients (..., p) of Q, their information."""
+    """Weighted least squares at a given τ²: w and e (..., k), coefficients (..., p), and covariance (..., p, p)."""
 
+    Q: Array
     w: Array
     e: Array
-    h: Array
     coefficients: Array
-    information: Array
+    covariance: Array
+
+    @property
+    def h(self) -> Array:
+        """The leverages, the diagonal of Q A⁻¹ Q' W."""
+        return self.w * ((self.Q @ self.covariance) * self.Q).sum(axis=-1)
 
     @property
     def q(self) -> Array:
@@ -38,12 +43,10 @@ class Weighted:
 def weighted(y: Array, v: Array, Q: Array, tau2: Array) -> Weighted:
     """Regress y on Q with weights w = 1/(v + τ²)."""
     w = 1 / (v + tau2[..., None])
-    information = np.einsum("...k,ki,kj->...ij", w, Q, Q)
-    inverse = np.linalg.inv(information)
-    coefficients = np.einsum("...ij,...j->...i", inverse, (w * y) @ Q)
-    e = y - coefficients @ Q.T
-    h = w * np.einsum("ki,...ij,kj->...k", Q, inverse, Q)
-    return Weighted(w, e, h, coefficients, information)
+    information = (w[..., None, :] * Q.T) @ Q
+    covariance = np.asarray(np.linalg.inv(information) if Q.shape[1] > 1 else 1 / information, dtype=float)
+    coefficients = (covariance @ ((w * y) @ Q)[..., None])[..., 0]
+    return Weighted(Q, w, y - coefficients @ Q.T, coefficients, covariance)
 
 
 def _paule_mandel_score(fit: Weighted) -> Array:
@@ -64,10 +67,12 @@ def _ml_likelihood(fit: Weighted) -> Array:
 
 
 def _reml_likelihood(fit: Weighted) -> Array:
-    return _ml_likelihood(fit) - 0.5 * np.linalg.slogdet(fit.information)[1]
+    return _ml_likelihood(fit) + 0.5 * np.linalg.slogdet(fit.covariance)[1]
 
 
 Score = Callable[[Weighted], Array]
+Estimator = Callable[[Array, Array, Array], Array]
+"""(y, v, Q) → τ²."""
 
 
 def _equal_effects(y: Array, v: Array, Q: Array) -> Array:
@@ -95,7 +100,7 @@ def _paule_mandel(y: Array, v: Array, Q: Array) -> Array:
     return _root(_paule_mandel_score, y, v, Q, np.zeros(y.shape[:-1]), _ceiling(y, v, Q))
 
 
-def _most_likely(score: Score, likelihood: Score) -> Callable[[Array, Array, Array], Array]:
+def _most_likely(score: Score, likelihood: Score) -> Estimator:
     def estimate(y: Array, v: Array, Q: Array) -> Array:
         grid = np.concatenate([[0.0], np.geomspace(1e-3 * v.min(), _ceiling(y, v, Q).max(), CELLS)])
         values = np.stack([likelihood(weighted(y, v, Q, np.full(y.shape[:-1], tau2))) for tau2 in grid])
@@ -105,7 +110,7 @@ def _most_likely(score: Score, likelihood: Score) -> Callable[[Array, Array, Arr
     return estimate
 
 
-METHODS: dict[str, Callable[[Array, Array, Array], Array]] = {
+METHODS: dict[str, Estimator] = {
     "REML": _most_likely(_reml_score, _reml_likelihood),
     "ML": _most_likely(_ml_score, _ml_likelihood),
     "PM": _paule_mandel,
@@ -127,8 +132,12 @@ def q_profile(y: Array, v: Array, Q: Array, alpha: float) -> tuple[float, float]
     ends = []
     for upper_tail in (alpha / 2, 1 - alpha / 2):
         quantile = float(special.chdtri(df, upper_tail))
-        top = np.asarray(rss / quantile)  # Σ w e² ≤ RSS/τ²
-        ends.append(float(_root(lambda fit, c=quantile: fit.q - c, y, v, Q, np.zeros(()), top)))
+
+        def above(tau2: float, quantile: float = quantile) -> float:
+            return float(weighted(y, v, Q, np.asarray(tau2)).q) - quantile
+
+        # Σ w e² ≤ RSS/τ²
+        ends.append(optimize.brentq(above, 0, rss / quantile, xtol=1e-300, rtol=1e-13) if above(0) > 0 else 0.0)
     return ends[0], ends[1]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from causalgia.analysis.estimates import Array, t_quantile
-from causalgia.analysis.heterogeneity import METHODS, Weighted, q_profile, weighted
+from causalgia.analysis.heterogeneity import METHODS, Estimator, Weighted, q_profile, weighted
 from causalgia.documents.errors import InputError
 
 EXACT = 1e-12
@@ -51,7 +51,7 @@ def meta_regression(
     v: ArrayLike,
     X: ArrayLike,
     *,
-    method: str = "REML",
+    method: str | float = "REML",
     hartung_knapp: bool = True,
     at_least_wald: bool = False,
     alpha: float = 0.05,
@@ -59,19 +59,19 @@ def meta_regression(
     """Random-effects regression yᵢ = b₀ + xᵢ'b + uᵢ + eᵢ with var(uᵢ) = τ² and var(eᵢ) = vᵢ known.
 
     y, v (k,); X (k,) or (k, m) moderators without the intercept (m = 0 gives the pooled effect). `method` is a key of
-    `heterogeneity.METHODS`. Hartung-Knapp scales the covariance by s² = Σ w e²/(k − p) and refers to t with k − p
-    degrees of freedom; `at_least_wald` takes max(1, s²), for few studies that agree by chance. EE with Hartung-Knapp is
-    multiplicative dispersion. Raises `InputError` for shapes, v ≤ 0, k ≤ p, dependent moderators and an unknown method.
+    `heterogeneity.METHODS`, or τ² itself where it is known. Hartung-Knapp scales the covariance by s² = Σ w e²/(k − p)
+    and refers to t with k − p degrees of freedom; `at_least_wald` takes max(1, s²), for few studies that agree by
+    chance. EE with Hartung-Knapp is multiplicative dispersion.
+    Raises `InputError` for shapes, v ≤ 0, k ≤ p, dependent moderators and an unknown method.
     Source: Knapp and Hartung (2003), Statist. Med. 22, 2693; Röver, Knapp and Friede (2015), BMC Med. Res. Methodol.
     15, 99.
 
     >>> fit = meta_regression([-1.5, -0.9, 0.1, 0.2], [0.2, 0.1, 0.1, 0.05], [10, 20, 60, 80])
     >>> fit.coefficients.round(3).tolist()
-    [-1.435, 0.022]
+    [-1.42, 0.021]
     """
     y, v = studies(y, v)
-    if method not in METHODS:
-        raise InputError("method", repr(method), f"one of {', '.join(METHODS)}")
+    estimator = tau2_estimator(method)
     k = len(y)
     X = np.column_stack([np.ones(k), _moderators(X, k)])
     p = X.shape[1]
@@ -81,20 +81,21 @@ def meta_regression(
     scale = np.abs(np.diag(R))
     if np.any(scale <= 1e-10 * np.linalg.norm(X, axis=0)):
         raise InputError("moderators", "columns that depend on each other or are constant", "independent columns")
-    tau2 = float(METHODS[method](y, v, Q))
+    tau2 = float(estimator(y, v, Q))
     fit = weighted(y, v, Q, np.asarray(tau2))
     s2, df = dispersion(fit, k - p, hartung_knapp, at_least_wald)
     inverse = np.linalg.inv(R)
     coefficients = inverse @ fit.coefficients
-    covariance = s2 * inverse @ np.linalg.inv(fit.information) @ inverse.T
+    covariance = s2 * inverse @ fit.covariance @ inverse.T
     se = np.sqrt(np.diag(covariance))
     half = t_quantile(1 - alpha / 2, np.full(p, df)) * se
     t = coefficients / se
     test = 2 * special.stdtr(df, -np.abs(t)) if np.isfinite(df) else 2 * special.ndtr(-np.abs(t))
     return MetaRegression(
         coefficients, se, coefficients - half, coefficients + half, test, df,
-        tau2, *q_profile(y, v, Q, alpha), *_explained(y, v, Q, method, tau2),
-        *_moderator_test(coefficients[1:], covariance[1:, 1:], df), k, name(method, hartung_knapp), covariance,
+        tau2, *q_profile(y, v, Q, alpha), *_explained(y, v, Q, estimator, tau2),
+        *_moderator_test(coefficients[1:], covariance[1:, 1:], df), k, _named(method, hartung_knapp),
+        covariance,
     )  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def dispersion(fit: Weighted, residual_df: int, hartung_knapp: bool, at_least_wa
 
 
 def studies(y: ArrayLike, v: ArrayLike) -> tuple[Array, Array]:
-    """Estimates and sampling variances as arrays (k,), checked."""
+    """Estimates and sampling variances as arrays (k,); `InputError` unless finite and v above 0."""
     estimates, variances = np.asarray(y, dtype=float), np.asarray(v, dtype=float)
     if estimates.ndim != 1 or estimates.shape != variances.shape:
         raise InputError("studies", f"shapes {estimates.shape} and {variances.shape}", "y and v of one shape (k,)")
@@ -122,8 +123,19 @@ def studies(y: ArrayLike, v: ArrayLike) -> tuple[Array, Array]:
     return estimates, variances
 
 
-def name(method: str, hartung_knapp: bool) -> str:
-    return f"{method}, Hartung-Knapp" if hartung_knapp else method
+def tau2_estimator(method: str | float) -> Estimator:
+    """The estimator of a name, or one that returns a known τ²; `InputError` for another name and for τ² below 0."""
+    if isinstance(method, str):
+        if method not in METHODS:
+            raise InputError("method", repr(method), f"one of {', '.join(METHODS)}, or the known tau2")
+        return METHODS[method]
+    if not 0 <= method < np.inf:
+        raise InputError("method", f"{method:g}", "a known tau2 of 0 or more")
+    return lambda y, v, Q: np.full(y.shape[:-1], float(method))
+
+
+def _named(method: str | float, hartung_knapp: bool) -> str:
+    return (method if isinstance(method, str) else f"known tau2 {method:g}") + ", Hartung-Knapp" * hartung_knapp
 
 
 def _moderators(X: ArrayLike, k: int) -> Array:
@@ -136,7 +148,9 @@ def _moderators(X: ArrayLike, k: int) -> Array:
     return columns
 
 
-def _explained(y: Array, v: Array, Q: Array, method: str, tau2: float) -> tuple[float, float, float, float, float]:
+def _explained(
+    y: Array, v: Array, Q: Array, estimator: Estimator, tau2: float
+) -> tuple[float, float, float, float, float]:
     """I² = τ²/(τ² + s²), H² = 1 + τ²/s², R², Q and its p, where s² = (k − p)/tr(P) is the typical sampling variance.
 
     Source: Higgins and Thompson (2002), Statist. Med. 21, 1539, generalised; with equal effects from Q itself.
@@ -146,9 +160,9 @@ def _explained(y: Array, v: Array, Q: Array, method: str, tau2: float) -> tuple[
     q = float(fixed.q)
     typical = (k - p) / float((fixed.w * (1 - fixed.h)).sum())
     i2, h2 = tau2 / (tau2 + typical), 1 + tau2 / typical
-    if method == "EE":
+    if estimator is METHODS["EE"]:
         i2, h2 = max(0.0, 1 - (k - p) / q) if q > 0 else 0.0, q / (k - p)
-    alone = float(METHODS[method](y, v, np.full((k, 1), k**-0.5))) if p > 1 else tau2
+    alone = float(estimator(y, v, np.full((k, 1), k**-0.5))) if p > 1 else tau2
     r2 = max(0.0, 1 - tau2 / alone) if alone > 0 else 0.0
     return i2, h2, r2, q, float(special.chdtrc(k - p, q))
 

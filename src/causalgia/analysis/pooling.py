@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from causalgia.analysis.estimates import Array, t_quantile
-from causalgia.analysis.heterogeneity import METHODS, weighted
-from causalgia.analysis.metaregression import meta_regression, studies
+from causalgia.analysis.heterogeneity import Estimator, weighted
+from causalgia.analysis.metaregression import meta_regression, studies, tau2_estimator
 from causalgia.documents.errors import InputError
 
 EXACT_MOST = 14
@@ -59,7 +59,7 @@ def pool(
     y: ArrayLike,
     v: ArrayLike,
     *,
-    method: str = "REML",
+    method: str | float = "REML",
     hartung_knapp: bool = True,
     at_least_wald: bool = False,
     alpha: float = 0.05,
@@ -74,7 +74,7 @@ def pool(
 
     >>> fit = pool([-1.55, -0.10, 0.05], [0.0182, 0.1225, 0.0400])
     >>> round(fit.estimate, 2), round(fit.lower, 2), round(fit.upper, 2)
-    (-0.56, -2.82, 1.71)
+    (-0.56, -2.78, 1.67)
     """
     y, v = studies(y, v)
     k = len(y)
@@ -96,7 +96,7 @@ def prediction_interval(pooled: Pooled, alpha: float = 0.05) -> tuple[float, flo
 
     >>> lower, upper = prediction_interval(pool([0.1, 0.9, 0.4, -0.2], [0.01, 0.02, 0.04, 0.02]))
     >>> round(lower, 2), round(upper, 2)
-    (-1.34, 1.93)
+    (-1.32, 1.91)
     """
     if pooled.k < 3:
         raise InputError(
@@ -110,7 +110,9 @@ def _spread(se: float, tau2: float, df: float, alpha: float) -> float:
     return float(t_quantile(1 - alpha / 2, np.asarray(df)) * np.sqrt(se**2 + tau2))
 
 
-def permutation_p(y: ArrayLike, v: ArrayLike, *, method: str = "REML", hartung_knapp: bool = True) -> Permutation:
+def permutation_p(
+    y: ArrayLike, v: ArrayLike, *, method: str | float = "REML", hartung_knapp: bool = True
+) -> Permutation:
     """Exact two-sided p of no effect on average: the share of the 2ᵏ sign changes of y with as large a |μ̂/se|.
 
     Valid under symmetry of the true effects about zero, whatever their distribution; τ² is estimated anew each time.
@@ -124,21 +126,20 @@ def permutation_p(y: ArrayLike, v: ArrayLike, *, method: str = "REML", hartung_k
     k = len(y)
     if not 2 <= k <= EXACT_MOST:
         raise InputError("studies", str(k), f"2 to {EXACT_MOST} studies", "Use the Hartung-Knapp test of `pool`.")
-    if method not in METHODS:
-        raise InputError("method", repr(method), f"one of {', '.join(METHODS)}")
+    estimator = tau2_estimator(method)
     half = np.arange(2 ** (k - 1))  # the first sign fixed: the statistic is symmetric
     signs = np.where((half[:, None] >> np.arange(k)) & 1, -1.0, 1.0)
     chunks = [signs[start : start + CHUNK] * y for start in range(0, len(half), CHUNK)]
-    statistics = np.concatenate([_statistic(chunk, v, method, hartung_knapp) for chunk in chunks])
+    statistics = np.concatenate([_statistic(chunk, v, estimator, hartung_knapp) for chunk in chunks])
     as_large = statistics >= statistics[0] * (1 - TIE)
     return Permutation(float(as_large.mean()), 2.0 ** (1 - k), 2**k)
 
 
-def _statistic(y: Array, v: Array, method: str, hartung_knapp: bool) -> Array:
+def _statistic(y: Array, v: Array, estimator: Estimator, hartung_knapp: bool) -> Array:
     """|μ̂/se| of each row; infinite where all studies agree exactly."""
     Q = np.full((len(v), 1), len(v) ** -0.5)
-    fit = weighted(y, v, Q, METHODS[method](y, v, Q))
-    variance = 1 / fit.information[..., 0, 0]
+    fit = weighted(y, v, Q, estimator(y, v, Q))
+    variance = fit.covariance[..., 0, 0]
     if hartung_knapp:
         variance = variance * fit.q / (len(v) - 1)
     with np.errstate(divide="ignore", invalid="ignore"):

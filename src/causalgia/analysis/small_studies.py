@@ -1,4 +1,4 @@
-"""Do the small studies say what the largest says? A small positive trial and a larger null one is this field's pattern."""
+"""Do the small studies say what the largest says? Small positive, then larger and null, is this field's pattern."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SmallStudies:
 
 
 def largest_against_rest(
-    y: ArrayLike, v: ArrayLike, *, size: ArrayLike | None = None, method: str = "REML", alpha: float = 0.05
+    y: ArrayLike, v: ArrayLike, *, size: ArrayLike | None = None, method: str | float = "REML", alpha: float = 0.05
 ) -> SmallStudies:
     """Pooled effect of the smaller studies against the largest: by `size` (k,), else by the smallest variance.
 
@@ -75,7 +75,7 @@ def largest_against_rest(
     )  # fmt: skip
 
 
-def egger(y: ArrayLike, v: ArrayLike, *, method: str = "REML", alpha: float = 0.05) -> MetaRegression:
+def egger(y: ArrayLike, v: ArrayLike, *, method: str | float = "REML", alpha: float = 0.05) -> MetaRegression:
     """Asymmetry of the funnel: random-effects regression on the standard error, whose slope [1] is zero without it.
 
     Raises `InputError` under `ASYMMETRY_LEAST` studies. Source: Egger et al. (1997), BMJ 315, 629; Sterne and Egger

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from causalgia.cli.evidence import evidence_app
 from causalgia.cli.files import ANSWERS, CHARACTERISTICS, OUTCOMES, PROTOCOL, REPORT, RESULTS, TRIAL, TRUTH
 
 if TYPE_CHECKING:
@@ -324,3 +325,6 @@ def _made(path: Path, as_json: bool, table: Any) -> None:
     else:
         sys.stdout.flush()
         typer.echo(str(path))
+
+
+app.add_typer(evidence_app, name="evidence")

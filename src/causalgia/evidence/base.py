@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from causalgia.documents import reader
 from causalgia.documents.errors import InputError
@@ -18,6 +20,7 @@ from causalgia.evidence.schemas import ALL, Outcome, Study
 from causalgia.evidence.words import DIFFERENCE, FOLDER, LEVEL, Words, words
 
 VARIABLE = "CAUSALGIA_EVIDENCE"
+Schema = TypeVar("Schema", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -111,25 +114,70 @@ def read(path: Path, vocabulary: Words, own: bool = False) -> Study:
     return study
 
 
+def add(path: Path, force: bool = False) -> Path:
+    """Checks a study and copies it, whole or not at all, into the reader's own folder; gives the path it has there.
+
+    Raises InputError for a bad study, and for a name that another study has unless it is one's own and forced.
+    """
+    folder = own_folder()
+    if path.suffix != ".toml":
+        raise InputError(str(path), "another kind of file", "a study, a file that ends in .toml", "Rename it.")
+    study = read(path, words(tuple(place for place in (FOLDER, folder) if place.is_dir())), own=True)
+    target = folder / "studies" / path.name
+    evidence = Evidence.load()
+    for name in (study.key, *study.aliases):
+        other = evidence.resolve(name)
+        if other is not None and not (force and other.own and other.key == study.key):
+            remedy = "Rename the file, or add --force." if other.own else "Rename the file."
+            raise InputError(str(path), f"the name {name!r}", f"one that no study has ({other.path} has it)", remedy)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(path.read_bytes())
+        part.replace(target)
+    except OSError as error:
+        found = f"a place that cannot be written ({error.strerror})"
+        raise InputError(str(target), found, f"a writable folder; {VARIABLE} names another", "Choose one.") from None
+    return target
+
+
 @lru_cache(maxsize=1024)
 def _parse(path: Path, content: bytes, own: bool) -> Study:
+    text, table = _table(path, content)
+    for key in ("key", "own"):
+        if key in table:
+            raise _error(
+                path, text, (key,), InputError("", "an unknown key", "only keys that a study has", "Remove it.")
+            )
+    study = _validated(Study, path, text, {**table, "key": path.stem, "own": own})
+    _check_arms(study, text)
+    return study
+
+
+def document(schema: type[Schema], path: Path) -> Schema:
+    """The document at `path`; InputError names file, line and key of the first thing wrong with it."""
+    return _validated(schema, path, *_table(path, path.read_bytes()))
+
+
+def _table(path: Path, content: bytes) -> tuple[str, dict[str, Any]]:
     try:
         text = content.decode("utf-8")
-        table = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(str(path), f"invalid TOML ({error})", "a TOML document", "Mend the line named.") from None
-    for key in ("key", "path", "digest", "own"):
+
+
+def _validated(schema: type[Schema], path: Path, text: str, table: dict[str, Any]) -> Schema:
+    for key in ("path", "digest"):
         if key in table:
-            raise _error(path, text, (key,), InputError("", "an unknown key", "only keys that a study has", "Remove it."))
-    full = {**table, "key": path.stem, "path": path, "digest": hashlib.sha256(content).hexdigest(), "own": own}
+            raise _error(path, text, (key,), InputError("", "an unknown key", "only keys of the layout", "Remove it."))
+    digest = hashlib.sha256(text.encode()).hexdigest()
     try:
-        study = reader.validate(Study, full, path)
+        return reader.validate(schema, {**table, "path": path, "digest": digest}, path)
     except InputError as error:
         _, _, key = error.where.partition(", key ")
         place: Place = tuple(int(part) if part.isdigit() else part for part in key.split("."))
         raise _error(path, text, place, error) from None
-    _check_arms(study, text)
-    return study
 
 
 def _error(path: Path, text: str, place: Place, error: InputError) -> InputError:
@@ -139,7 +187,7 @@ def _error(path: Path, text: str, place: Place, error: InputError) -> InputError
         entries: Any = tomllib.loads(text).get(str(place[0]))
         entry = entries[place[1]] if isinstance(entries, list) and place[1] < len(entries) else {}
         label = entry.get("id") or entry.get("name") if isinstance(entry, dict) else None
-        names[1] = str(label or place[1] + 1)
+        names[1:2] = [str(label or place[1] + 1)] if isinstance(entry, dict) else []
     where = f"{path}, line {line_of(text, place)}, key {'.'.join(map(str, names))}"
     return InputError(where, error.found, error.expected, error.remedy)
 

@@ -1,9 +1,9 @@
-"""Comparable outcomes of one drug in one condition: each trial's effect, and the pooled one where that means something."""
+"""Comparable outcomes of one drug in one condition: each trial's effect, and the pooled one where it has a meaning."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from causalgia.analysis.pooling import Pooled, pool
 from causalgia.documents.errors import InputError
@@ -50,6 +50,8 @@ def compare(
         measure = _fullest(evidence, drug, condition)
     key = evidence.words.measure(measure)
     drugs = evidence.words.drug(drug)
+    if all(evidence.words.drugs[name].control for name in drugs):
+        raise InputError("--drug", repr(drug), "a treatment: controls are what it is compared with", "Choose another.")
     studies = evidence.select(drug, condition, key)
     arms = {study.key: {arm.name for arm in study.arms if arm.drug in drugs} for study in studies}
     studies = [
@@ -139,10 +141,3 @@ def _pooled(effects: list[Effect], condition: str | None, method: str) -> tuple[
 def _by_weight(left: list[Left]) -> list[Left]:
     """Null trials first, then randomised ones, larger before smaller."""
     return sorted(left, key=lambda item: (not item.null, "randomised" in item.reason, -(item.study.n or 0)))
-
-
-def without(comparison: Comparison, key: str) -> Comparison:
-    """The same comparison without one study, for a look at how much it decides."""
-    effects = tuple(item for item in comparison.effects if item.study.key != key)
-    pooled, refusal, caution = _pooled(list(effects), comparison.condition or None, "REML")
-    return replace(comparison, effects=effects, pooled=pooled, refusal=refusal, caution=caution)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from math import isclose, log, sqrt
 from statistics import NormalDist
 
+from causalgia.analysis.effect_sizes import effect_sizes
 from causalgia.evidence.schemas import Outcome, Study
-from causalgia.evidence.words import DIFFERENCE, RANDOMISED, RATIO, SHORT, Words
+from causalgia.evidence.words import DIFFERENCE, RANDOMISED, RATIO, Words
 
 ODDS = "odds ratio"
+Z = NormalDist().inv_cdf(0.975)
 LARGEST_P = 0.2
 """Above it the standard error |effect|/z hangs on the rounding of p and on which test gave it."""
 
@@ -30,6 +32,12 @@ class Effect:
     se: float
     n: int | None
     how: str
+    published: tuple[float, float] | None = None
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The 95 % interval, as published where there is one."""
+        return self.published or (self.y - Z * self.se, self.y + Z * self.se)
 
     @property
     def ratio(self) -> bool:
@@ -60,7 +68,8 @@ def effect(study: Study, drugs: tuple[str, ...], measure: str, words: Words) -> 
     made = list(_effects(study, found, drugs, words))
     if made:
         return made[0]
-    return Left(study, shown, _why_not(study, found, drugs, words), shown.null)
+    reason = _why_not(study, found, drugs, words)
+    return Left(study, shown, reason, reason.startswith("null"))
 
 
 def _concerns(outcome: Outcome, arms: set[str]) -> bool:
@@ -96,8 +105,10 @@ def _published(study: Study, outcome: Outcome, turned: bool, words: Words) -> Ef
     log_scale = outcome.kind == RATIO
     y = log(outcome.value) if log_scale else outcome.value * factor
     z = NormalDist().inv_cdf(0.5 + outcome.level / 200)
+    published: tuple[float, float] | None = None
     if outcome.interval is not None:
         low, high = (log(x) if log_scale else x * factor for x in outcome.interval)
+        published = ((-high, -low) if turned else (low, high)) if outcome.level == 95 else None
         se, how = (high - low) / (2 * z), f"{outcome.level:g} % interval"
     elif outcome.se is not None and not log_scale:
         se, how = outcome.se * factor, "standard error"
@@ -107,7 +118,7 @@ def _published(study: Study, outcome: Outcome, turned: bool, words: Words) -> Ef
         return None
     scale = outcome.stat if log_scale else (unit.scale if unit and unit.scale else outcome.unit)
     sign = -1 if turned else 1
-    return Effect(study, outcome, f"{outcome.arm} vs {outcome.versus}", scale, sign * y, se, outcome.n, how)
+    return Effect(study, outcome, f"{outcome.arm} vs {outcome.versus}", scale, sign * y, se, outcome.n, how, published)
 
 
 def _se_from_p(y: float, p: str | None) -> float | None:
@@ -123,7 +134,8 @@ def _partner(study: Study, outcome: Outcome, words: Words) -> Outcome | None:
         (
             other
             for other in study.outcomes
-            if (other.what, other.time, other.stat, other.unit) == (outcome.what, outcome.time, outcome.stat, outcome.unit)
+            if (other.what, other.time, other.stat, other.unit)
+            == (outcome.what, outcome.time, outcome.stat, outcome.unit)
             and not other.versus
             and _is_control(study, other.arm, words)
         ),
@@ -167,46 +179,38 @@ def _odds(study: Study, outcome: Outcome, control: Outcome, treated: set[str]) -
     if right is not None and all(cells):
         left = [cell for cell in cells if cell]
         a, n1 = sum(cell[0] for cell in left), sum(cell[1] for cell in left)
-        y, se = log_odds(a, n1, *right)
-        return Effect(study, outcome, arms, ODDS, y, se, n1 + right[1], f"{a}/{n1} vs {right[0]}/{right[1]}")
+        y, v = effect_sizes("log-odds-ratio", (a, n1), right)
+        se = sqrt(float(v))
+        return Effect(study, outcome, arms, ODDS, float(y), se, n1 + right[1], f"{a}/{n1} vs {right[0]}/{right[1]}")
     shares = [dose.percent for dose in (outcome, control)]
     if len(doses) > 1 or any(share is None or not 0 < share < 100 for share in shares):
         return None
     one, two = (share / 100 for share in shares if share is not None)
-    y = log(one / (1 - one)) - log(two / (1 - two))
-    from_p = _se_from_p(y, outcome.p)
+    log_ratio = log(one / (1 - one)) - log(two / (1 - two))
+    from_p = _se_from_p(log_ratio, outcome.p)
     if from_p is None:
         return None
     how = f"{100 * one:g} % vs {100 * two:g} %, p {outcome.p}"
-    return Effect(study, outcome, arms, ODDS, y, from_p, study.n, how)
-
-
-def log_odds(a: float, n1: float, c: float, n2: float) -> tuple[float, float]:
-    """log odds ratio of a/n1 against c/n2 and its standard error; half an event is added to each cell where one is 0."""
-    cells = (a, n1 - a, c, n2 - c)
-    if 0 in cells:
-        a, c, n1, n2 = a + 0.5, c + 0.5, n1 + 1, n2 + 1
-        cells = (a, n1 - a, c, n2 - c)
-    return log(a / (n1 - a)) - log(c / (n2 - c)), sqrt(sum(1 / cell for cell in cells))
+    return Effect(study, outcome, arms, ODDS, log_ratio, from_p, study.n, how)
 
 
 def _means(study: Study, outcome: Outcome, control: Outcome, words: Words) -> Effect | None:
-    if outcome.value is None or control.value is None:
-        return None
-    errors = []
-    for side in (outcome, control):
-        if side.se is not None:
-            errors.append(side.se)
-        elif side.sd is not None and side.n is not None:
-            errors.append(side.sd / sqrt(side.n))
-    if len(errors) < 2:
+    one, two = _score(outcome), _score(control)
+    if one is None or two is None:
         return None
     unit = words.units[outcome.unit]
-    se = sqrt(errors[0] ** 2 + errors[1] ** 2) * unit.per
-    n = outcome.n + control.n if outcome.n and control.n else None
-    y = (outcome.value - control.value) * unit.per
-    how = "means with their errors"
-    return Effect(study, outcome, f"{outcome.arm} vs {control.arm}", unit.scale or outcome.unit, y, se, n, how)
+    y, v = effect_sizes("mean-difference", one, two)
+    arms, scale = f"{outcome.arm} vs {control.arm}", unit.scale or outcome.unit
+    n = int(one[2] + two[2])
+    return Effect(study, outcome, arms, scale, float(y) * unit.per, sqrt(float(v)) * unit.per, n, "means and SDs")
+
+
+def _score(outcome: Outcome) -> tuple[float, float, int] | None:
+    """Mean, SD and size of an arm, where all are known."""
+    if outcome.value is None or outcome.n is None or (outcome.sd is None and outcome.se is None):
+        return None
+    sd = outcome.sd if outcome.sd is not None else (outcome.se or 0.0) * sqrt(outcome.n)
+    return outcome.value, sd, outcome.n
 
 
 def _why_not(study: Study, found: list[Outcome], drugs: tuple[str, ...], words: Words) -> str:
@@ -224,9 +228,13 @@ def _why_not(study: Study, found: list[Outcome], drugs: tuple[str, ...], words: 
         assert two is not None
         if one.value is not None and two.value is not None and isclose(one.value, two.value):
             return f"null, {one.value:g} % in both arms, but no sizes of the arms here"
+        if one.n and two.n:
+            return "percentages that no whole numbers of patients give"
         return "percentages without the sizes of both arms or an exact small p"
+    if any(pair[1] is not None and pair[0].stat == "count" for pair in pairs):
+        return "counts without the sizes of the arms"
     if any(pair[1] is not None for pair in pairs):
         return "means without a standard deviation, or without the sizes of the arms"
     if all(outcome.kind == "words" for outcome in found):
         return "words only, no number published here"
-    return f"no {SHORT.get('mean difference')} from control with its error"
+    return "no difference from control with its error"

@@ -6,6 +6,7 @@ from causalgia.evidence.schemas import Outcome
 from causalgia.evidence.words import SHORT, Words
 
 PARTS = ("value", "low", "high", "n", "events", "percent", "p", "unit", "time", "result", "what", "spread")
+SAID = {"ns": "not significant", "significant": "significant"}
 
 
 def number(value: float) -> str:
@@ -18,12 +19,16 @@ def between(limits: tuple[float, float]) -> str:
     return f"{number(limits[0])} to {number(limits[1])}"
 
 
-def figure(outcome: Outcome, words: Words) -> str:
-    """What was found, without saying of what: "−1.55 NRS points (95 % CI −1.82 to −1.29), n 12, p <0.001"."""
-    tail = [f"n {outcome.n}"] if outcome.n and outcome.events is None else []
-    if outcome.p:
-        tail.append({"ns": "not significant", "significant": "significant"}.get(outcome.p, f"p {outcome.p}"))
-    return ", ".join([_found(outcome, words), *tail])
+def figure(outcome: Outcome, words: Words, people: int | None = None) -> str:
+    """What was found, without saying of what: "−1.55 NRS points (95 % CI −1.82 to −1.29), n 12, p <0.001".
+
+    A size that is `people`, everybody in the study, is left out, and so is what the words of a result say themselves.
+    """
+    text = _found(outcome, words)
+    tail = [f"n {outcome.n}"] if outcome.n and outcome.events is None and outcome.n != people else []
+    if outcome.p and not (outcome.p in SAID and "significant" in text):
+        tail.append(SAID.get(outcome.p, f"p {outcome.p}"))
+    return ", ".join([text, *tail])
 
 
 def part(outcome: Outcome, name: str, words: Words) -> str:

@@ -1,4 +1,4 @@
-"""A study as its file gives it: what it was, its arms, and what it found, each number with how and where it was read."""
+"""A study as its file gives it: what it was, its arms and what it found, each number with how it was read and where."""
 
 from __future__ import annotations
 
@@ -128,6 +128,8 @@ class Outcome(Page):
                 continue
             if not limits[0] <= limits[1]:
                 raise InputError(key, repr(list(limits)), "[low, high] with low at most high", "Correct it.")
+            if key == "quartiles" and self.stat != "median":
+                continue  # a mean may lie outside them
             if self.value is not None and not limits[0] <= self.value <= limits[1]:
                 expected = f"limits around the value {self.value:g}"
                 raise InputError(key, repr(list(limits)), expected, "Correct it; put a misprint of the source in note.")
@@ -147,6 +149,8 @@ class Outcome(Page):
             raise InputError("value", "nothing", "a value, or words in result", "Add it.")
         if self.kind in (LEVEL, COUNT, SHARE) and self.value is not None and not self.unit:
             raise InputError("unit", "nothing", "the unit of the value", "Add it.")
+        if self.kind == SHARE and self.unit not in ("", "percent"):
+            raise InputError("unit", repr(self.unit), "'percent', the unit of a proportion", "Correct it.")
         if self.kind == RATIO:
             low = min(self.value or 1.0, *(self.interval or (1.0, 1.0)))
             if low <= 0:
@@ -171,8 +175,8 @@ class Outcome(Page):
 class Study(Page):
     """One study: its citation and identifiers, its kind and design, its people, arms and outcomes.
 
-    `trial` is the name that several reports of one trial share; pooling takes one of them. `aliases` are other keys
-    by which documents name it.
+    `people` is how many were studied. `trial` is the name that several reports of one trial share; pooling takes one of
+    them. `aliases` are other keys by which documents name it.
     """
 
     kind: Literal["study"]
@@ -186,6 +190,7 @@ class Study(Page):
     design: Filled
     conditions: tuple[Slug, ...]
     population: Text = ""
+    people: PositiveInt | None = None
     trial: Text = ""
     aliases: tuple[str, ...] = ()
     access: Filled
@@ -199,7 +204,9 @@ class Study(Page):
 
     @property
     def n(self) -> int | None:
-        """People in the study: of the arms where all have a size, else of its largest outcome."""
+        """People in the study: as its file says, else all arms together, else as many as its largest outcome has."""
+        if self.people is not None:
+            return self.people
         sizes = [arm.n for arm in self.arms if arm.drug]
         if sizes and all(sizes) and self.type != "crossover trial":
             return sum(size for size in sizes if size)

@@ -9,6 +9,7 @@ from causalgia.documents.parameters import Document, Parameter
 from causalgia.documents.reader import LIBRARY, kind_of
 from causalgia.documents.units import factor
 from causalgia.engine import load_kernel, solve
+from causalgia.evidence import check as evidence
 from causalgia.measurement import readings
 from causalgia.population.outcomes import OUTPUTS, check_drug
 from causalgia.population.patients import Population, check_names
@@ -27,8 +28,11 @@ def check(path: Path) -> list[str]:
         kernel = load_kernel(path)
         return [f"{len(kernel.states)} states, {len(kernel.parameters)} parameters, all with unit and meaning"]
     kind = kind_of(path)
+    if kind in evidence.KINDS:
+        return evidence.check_file(path)
     if kind not in KINDS:
-        raise InputError(f"{path}, key kind", repr(kind), f"one of {', '.join(KINDS)}", "Correct it.")
+        known = ", ".join((*KINDS, *evidence.KINDS))
+        raise InputError(f"{path}, key kind", repr(kind), f"one of {known}", "Correct it.")
     document = KINDS[kind].load(str(path.resolve()))
     lines = [f"{kind}: every key known, every unit read, every number with a source"]
     match document:

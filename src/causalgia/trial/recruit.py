@@ -101,7 +101,7 @@ def gate_passes(protocol: Protocol, reading: VisitValue) -> np.ndarray:
 
 
 def visit_noise(screening: Screening, instrument: Instrument, side: str, at: float, replicates: int) -> Noise:
-    """The errors of one visit by place: the day's, and one for each replicate of an instrument whose replicates differ."""
+    """The errors of one visit by place: the day's, and one a replicate where the instrument's replicates differ."""
     visit = (instrument.name, side, f"{at:g}")
     day = screening.normal(*visit, "day")
     if instrument.replicate_error is None:
