@@ -7,23 +7,16 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import pytest
-
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
 CONSOLE = [part.split("\n", 1) for block in BLOCKS for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("readme")
-
-
-@pytest.mark.parametrize(("command", "output"), CONSOLE, ids=[command for command, _ in CONSOLE])
-def test_command_runs_and_ends_as_shown(folder, command, output):
-    done = subprocess.run(shlex.split(command), cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1:] == output.splitlines()[-1:]
+def test_the_commands_run_in_their_order_and_end_as_shown(tmp_path):
+    for command, output in CONSOLE:
+        done = subprocess.run(shlex.split(command), cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, (command, done.stderr)
+        assert done.stdout.splitlines()[-1:] == output.splitlines()[-1:], command
 
 
 def test_python_code_runs(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from causalgia.analysis.pooling import pool
 from causalgia.documents import InputError
 from causalgia.evidence import Evidence, add
-from causalgia.evidence.compare import compare
+from causalgia.evidence.compare import compare, measures
 from causalgia.evidence.effects import counts
 from causalgia.evidence.export import comparison_table
 from causalgia.evidence.forest import forest
@@ -117,6 +117,13 @@ def test_means_with_their_errors_make_a_difference(study):
     effects = {item.study.key: item for item in compare(Evidence.load(), "ivig", "crps", "pain").effects}
     assert effects["ivig2026"].y == pytest.approx(-1.2)
     assert effects["ivig2026"].se == pytest.approx(sqrt(2**2 / 20 + 2.4**2 / 20))
+
+
+def test_without_a_measure_a_null_trial_is_not_passed_over(evidence):
+    assert measures(evidence, "infliximab", "ra")[0] == "acr20"
+    assert compare(evidence, "infliximab", "crps").left[0].study.key == "dirckx2013"
+    with pytest.raises(InputError, match="no study; expected a drug and a condition"):
+        compare(evidence, "clodronate", "ra")
 
 
 def test_wrong_words_are_refused(evidence):

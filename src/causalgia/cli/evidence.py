@@ -95,16 +95,18 @@ def claims(
 def pool(
     drug: Annotated[str, typer.Option(help="A drug or a class, such as infliximab or anti-tnf.")],
     condition: Condition = None,
-    outcome: Annotated[str | None, typer.Option(help="What was measured, such as pain; else what most report.")] = None,
+    outcome: Annotated[
+        str | None, typer.Option(help="What was measured, such as pain; else what most trials have.")
+    ] = None,
     method: Annotated[str, typer.Option(help="Estimator of the variance between trials.")] = "REML",
     plot: Annotated[Path | None, typer.Option("-o", "--out", help="Forest plot to write (.svg).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Trials of a drug against control, pooled where that means something."""
     from causalgia.evidence.base import Evidence
-    from causalgia.evidence.compare import compare
+    from causalgia.evidence.compare import compare, measures
     from causalgia.evidence.export import comparison_table
-    from causalgia.evidence.tables import comparison_lines
+    from causalgia.evidence.tables import comparison_lines, wrapped
 
     evidence = Evidence.load()
     comparison = compare(evidence, drug, condition, outcome, method=method)
@@ -114,6 +116,9 @@ def pool(
         _print(comparison_table(comparison, evidence))
         return
     _lines(comparison_lines(comparison, evidence))
+    others = [name for name in measures(evidence, drug, condition) if name != comparison.measure]
+    if outcome is None and others:
+        _lines(wrapped(f"No --outcome was given; these studies also report {', '.join(others)}."))
     if plot is not None:
         typer.echo(str(plot))
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from causalgia.analysis.pooling import Pooled, pool
 from causalgia.documents.errors import InputError
 from causalgia.evidence.base import Evidence
-from causalgia.evidence.effects import Effect, Left, effect
+from causalgia.evidence.effects import Effect, Left, effect, findings
+from causalgia.evidence.words import RANDOMISED
 
 FEWEST, FEWEST_PREDICTED = 2, 3
+ABOUT = ("size", "population", "treatment", "course", "parameter", "pharmacokinetics")
+"""Measures that tell of the study or the drug, not of an effect."""
 
 
 @dataclass(frozen=True)
@@ -42,26 +45,22 @@ def compare(
 ) -> Comparison:
     """The effects of a drug (or class) on a measure, pooled with random effects and Hartung-Knapp from two trials on.
 
-    Without a measure, the one that most trials have an effect on. A trial counts once, whatever the reports; its doses
+    Without a measure, the first of `measures`. A trial counts once, whatever the reports; its doses
     stand together against their control. The Hartung-Knapp interval is never let be narrower than the normal one.
     Raises InputError for unknown words and where no study reports the measure.
     """
     if measure is None:
-        measure = _fullest(evidence, drug, condition)
+        measure = next(iter(measures(evidence, drug, condition)), None)
+    if measure is None:
+        where = f"--drug {drug}" + (f" --condition {condition}" if condition else "")
+        raise InputError(
+            where, "no study", "a drug and a condition that evidence list shows together", "Choose others."
+        )
     key = evidence.words.measure(measure)
     drugs = evidence.words.drug(drug)
     if all(evidence.words.drugs[name].control for name in drugs):
         raise InputError("--drug", repr(drug), "a treatment: controls are what it is compared with", "Choose another.")
-    studies = evidence.select(drug, condition, key)
-    arms = {study.key: {arm.name for arm in study.arms if arm.drug in drugs} for study in studies}
-    studies = [
-        study
-        for study in studies
-        if any(
-            outcome.measure == key and ({outcome.arm, outcome.versus} & arms[study.key] or outcome.arm == "all")
-            for outcome in study.outcomes
-        )
-    ]
+    studies = [study for study in evidence.select(drug, condition, key) if findings(study, drugs, key)]
     if not studies:
         known = sorted({outcome.measure for study in evidence.select(drug, condition) for outcome in study.outcomes})
         where = f"--drug {drug}" + (f" --condition {condition}" if condition else "") + f" --outcome {measure}"
@@ -77,16 +76,17 @@ def compare(
     )
 
 
-def _fullest(evidence: Evidence, drug: str, condition: str | None) -> str:
+def measures(evidence: Evidence, drug: str, condition: str | None = None) -> list[str]:
+    """What studies of a drug measured, those first that most trials have an effect on, then most randomised people."""
     drugs = evidence.words.drug(drug)
-    tally: Counter[str] = Counter()
+    effects: Counter[str] = Counter()
+    people: Counter[str] = Counter()
     for study in evidence.select(drug, condition):
-        arms = {arm.name for arm in study.arms if arm.drug in drugs}
-        for measure in dict.fromkeys(outcome.measure for outcome in study.outcomes if outcome.arm in arms):
-            tally[measure] += isinstance(effect(study, drugs, measure, evidence.words), Effect)
-    if not tally:
-        raise InputError(f"--drug {drug}", "no study of it there", "a drug and condition that evidence list shows")
-    return tally.most_common(1)[0][0]
+        for measure in dict.fromkeys(outcome.measure for outcome in study.outcomes if outcome.measure not in ABOUT):
+            if findings(study, drugs, measure):
+                effects[measure] += isinstance(effect(study, drugs, measure, evidence.words), Effect)
+                people[measure] += (study.n or 0) if study.type in RANDOMISED else 0
+    return sorted(effects, key=lambda measure: (-effects[measure], -people[measure]))
 
 
 def _once(effects: list[Effect]) -> tuple[list[Effect], list[Left]]:

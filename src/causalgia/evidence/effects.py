@@ -8,7 +8,7 @@ from math import isclose, log, sqrt
 from statistics import NormalDist
 
 from causalgia.analysis.effect_sizes import effect_sizes
-from causalgia.evidence.schemas import Outcome, Study
+from causalgia.evidence.schemas import ALL, Outcome, Study
 from causalgia.evidence.words import DIFFERENCE, RANDOMISED, RATIO, Words
 
 ODDS = "odds ratio"
@@ -56,10 +56,8 @@ class Left:
 
 
 def effect(study: Study, drugs: tuple[str, ...], measure: str, words: Words) -> Effect | Left:
-    """The effect of `drugs` on `measure` in one study, or why there is none to pool."""
-    arms = {arm.name for arm in study.arms if arm.drug in drugs}
-    found = [outcome for outcome in study.outcomes if outcome.measure == measure and _concerns(outcome, arms)]
-    found.sort(key=lambda outcome: not outcome.primary)
+    """The effect of `drugs` on `measure` in a study that has findings of them, or why there is none to pool."""
+    found = sorted(findings(study, drugs, measure), key=lambda outcome: not outcome.primary)
     shown = next((outcome for outcome in found if outcome.versus), found[0])
     if study.type == "review":
         return Left(study, shown, "a review: it counts trials that others count too", False)
@@ -72,8 +70,12 @@ def effect(study: Study, drugs: tuple[str, ...], measure: str, words: Words) -> 
     return Left(study, shown, reason, reason.startswith("null"))
 
 
-def _concerns(outcome: Outcome, arms: set[str]) -> bool:
-    return outcome.arm in arms or outcome.versus in arms or outcome.arm == "all"
+def findings(study: Study, drugs: tuple[str, ...], measure: str) -> list[Outcome]:
+    """What a study found on a measure, of arms with these drugs or of everybody."""
+    arms = {arm.name for arm in study.arms if arm.drug in drugs} | {ALL}
+    return [
+        outcome for outcome in study.outcomes if outcome.measure == measure and {outcome.arm, outcome.versus} & arms
+    ]
 
 
 def _is_control(study: Study, name: str, words: Words) -> bool:
