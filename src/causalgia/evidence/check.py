@@ -144,6 +144,10 @@ def unresolved(source: str, evidence: Evidence) -> str:
 
     A source begins with a study key, or with "assumed"; keys inside an assumption must be there too.
     """
-    named = [] if source.startswith(ASSUMED) else [found[0] if (found := KEY.match(source)) else source]
-    named += NAMED.findall(source)
-    return next((key for key in named if evidence.resolve(key) is None), "")
+    return next((key for key in named(source) if evidence.resolve(key) is None), "")
+
+
+def named(source: str) -> list[str]:
+    """The study keys in a source: the one it begins with, unless it is an assumption, and those of its text."""
+    first = [] if source.startswith(ASSUMED) else [found[0] if (found := KEY.match(source)) else source]
+    return first + NAMED.findall(source)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import asdict
 from typing import Any
 
@@ -16,13 +14,12 @@ from causalgia.analysis.answers import Answer
 from causalgia.design.batch import CHARACTERISTICS
 from causalgia.design.gate import GATE
 from causalgia.design.plan import wounds_per_subject
-from causalgia.documents import Condition, Drug, Instrument, Parameters, Protocol, streams
-from causalgia.documents.parameters import Parameter
+from causalgia.documents import Condition, Drug, Instrument, Protocol, streams
 from causalgia.documents.protocol import Endpoint
-from causalgia.documents.reader import LIBRARY
 from causalgia.documents.units import factor
 from causalgia.measurement.readings import Noise, from_scale, read, visit_value
 from causalgia.population.worlds import World, worlds
+from causalgia.report.provenance import assumed, documents, sources
 from causalgia.report.verdict import verdict
 from causalgia.trial.visits import latent
 
@@ -30,18 +27,6 @@ Tables = dict[str, pl.DataFrame]
 Json = dict[str, Any]
 BATCHES = 20
 BANDS = (10, 25, 50, 75, 90)
-# What assumed numbers mean where neither their name nor the model page says so.
-MEANINGS = {
-    "recovery": "what the assay recovers of the analyte, relative",
-    "S_injury": "size of the injury",
-    "t_ada": "when antibodies against the drug begin to act",
-    "T0 ~ IL60": "correlation of healthy TNF with healthy IL-6 between people",
-    "settle": "time at rest before the injury",
-    "entry": "time from injury to enrolment",
-    "criteria": "who is enrolled",
-    "female": "share of women",
-    "reads": "share of drug-bound TNF that the assay reads",
-}
 TRAJECTORIES = {"Cp": "mg/L", "TNF": "pg/mL", "total": "pg/mL", "NRS": "score"}
 
 
@@ -57,6 +42,7 @@ def results(
         "seed": {"population": int(outcomes.attrs["seed"]), "evaluation": int(characteristics.attrs["seed"])},
         "documents": documents(protocol),
         "assumed": assumed(protocol),
+        "sources": sources(protocol),
         "worlds": [{"name": w.name, "title": w.title, "structural": w.structural} for w in every.values()],
         "population": {name: _population(protocol, world) for name, world in structural.items()},
         "trajectories": {name: _trajectories(protocol, world) for name, world in structural.items()},
@@ -120,81 +106,6 @@ def _endpoint(endpoint: Endpoint) -> Json:
         "better": instrument.better,
         "limit": limit.typical if limit else None,
         "limit_assumed": limit.assumed if limit else None,
-    }
-
-
-def documents(protocol: Protocol) -> list[Json]:
-    """Kind, name and SHA-256 of every document behind the numbers."""
-    condition = Condition.load(protocol.population.condition)
-    shared = Parameters.load(condition.model)
-    used = [
-        ("protocol", protocol.name, protocol),
-        ("condition", condition.name, condition),
-        ("parameters", condition.model, shared),
-    ]
-    drugs = [arm.drug for arm in protocol.arms.values() if arm.drug is not None]
-    used += [("drug", drug.name, drug) for drug in map(Drug.load, drugs)]
-    used += [("instrument", read.name, read) for read in map(Instrument.load, protocol.schedule)]
-    model = {"kind": "model", "name": condition.model, "sha256": hashlib.sha256(_model_page(condition)).hexdigest()}
-    return [{"kind": kind, "name": name, "sha256": document.digest} for kind, name, document in used] + [model]
-
-
-def _model_page(condition: Condition) -> bytes:
-    return (LIBRARY / "models" / f"{condition.model}.ant").read_bytes()
-
-
-def assumed(protocol: Protocol) -> list[Json]:
-    """Every number without data behind it: where it stands, its value, the range left open, and why it was chosen."""
-    condition = Condition.load(protocol.population.condition)
-    groups: dict[str, dict[str, Parameter]] = {
-        "protocol": {
-            "screened per month": protocol.conduct.screened_per_month,
-            "dropout": protocol.conduct.dropout,
-            "relevant difference": protocol.endpoints.relevant,
-        },
-        condition.model: Parameters.load(condition.model).values,
-        condition.name: {
-            **condition.covariates,
-            **condition.values,
-            **condition.correlations,
-            "settle": condition.history.settle,
-            "entry": condition.history.entry,
-        },
-    }
-    for world, page in condition.worlds.items():
-        groups[f"world {world}"] = page.values
-    for arm in protocol.arms.values():
-        if arm.drug is not None:
-            groups[Drug.load(arm.drug).name] = Drug.load(arm.drug).values
-    for name in protocol.schedule:
-        instrument = Instrument.load(name)
-        errors = {"day error": instrument.day_error, "replicate error": instrument.replicate_error}
-        rest = {"limit of quantification": instrument.lloq, "share of bound read": instrument.reads}
-        groups[instrument.name] = {key: entry for key, entry in {**errors, **rest}.items() if entry is not None}
-    meanings = MEANINGS | dict(re.findall(r'(\w+) is "([^"]*)"', _model_page(condition).decode()))
-    rows = [
-        _assumed_row(where, name, entry, meanings)
-        for where, entries in groups.items()
-        for name, entry in entries.items()
-        if entry.assumed
-    ]
-    if condition.history.criteria_source.startswith("assumed"):
-        source, criteria = condition.history.criteria_source, condition.history.criteria
-        entry = Parameter(formula=criteria, source=source)
-        rows.append(_assumed_row(condition.name, "criteria", entry, meanings))
-    return rows
-
-
-def _assumed_row(where: str, name: str, entry: Parameter, meanings: dict[str, str]) -> Json:
-    given = (entry.value, entry.probability, entry.formula)
-    return {
-        "where": where,
-        "name": name,
-        "meaning": meanings.get(name, ""),
-        "value": next(value for value in given if value is not None),
-        "unit": "" if entry.unit == "1" else entry.unit,
-        "range": entry.uncertainty,
-        "why": entry.source.removeprefix("assumed").lstrip(": "),
     }
 
 
