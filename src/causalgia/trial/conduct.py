@@ -95,16 +95,21 @@ def default_size(protocol: Protocol) -> int:
 
 def run(protocol: Protocol, world: World, seed: int, size: int) -> Trial:
     """Screens the pool in one random order until `size` are randomised."""
-    pool = np.flatnonzero(world.present)
-    screening = screen(seed, ("conduct",), pool, 1, len(pool))
-    passes = np.ones(screening.person.shape, bool)
-    if protocol.gate is not None:
-        gate = protocol.gate
-        latents = latent(world, Instrument.load(gate.measure), gate.side, gate.at)[0]
-        passes = gate_passes(protocol, gate_reading(protocol, latents, screening))
-    recruited = recruit(protocol, world, screening, passes, world.person("duration"), size)
-    if recruited is None:
-        found = f"{size} randomised from {len(pool)} enrolled"
-        raise InputError(f"{protocol.path}, size", found, "a size that the pool can fill", "Simulate more subjects.")
-    drug = Drug.load(protocol.arms[protocol.treatment].drug or "")
-    return Trial(protocol, world, drug, seed, screening, passes, recruited)
+    pool, drug = np.flatnonzero(world.present), Drug.load(protocol.arms[protocol.treatment].drug or "")
+    places = min(4 * size + 64, len(pool))
+    while True:
+        screening = screen(seed, ("conduct",), pool, 1, places)
+        passes = np.ones(screening.person.shape, bool)
+        if protocol.gate is not None:
+            gate = protocol.gate
+            latents = latent(world, Instrument.load(gate.measure), gate.side, gate.at)[0]
+            passes = gate_passes(protocol, gate_reading(protocol, latents, screening))
+        recruited = recruit(protocol, world, screening, passes, world.person("duration"), size)
+        if recruited is not None:
+            return Trial(protocol, world, drug, seed, screening, passes, recruited)
+        if places == len(pool):
+            found = f"{size} randomised from {len(pool)} enrolled"
+            raise InputError(
+                f"{protocol.path}, size", found, "a size that the pool can fill", "Simulate more subjects."
+            )
+        places = min(2 * places, len(pool))  # more places prolong the same order
