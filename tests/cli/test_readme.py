@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -14,7 +15,9 @@ CONSOLE = [part.split("\n", 1) for block in BLOCKS for part in re.split(r"^\$ ",
 
 def test_the_commands_run_in_their_order_and_end_as_shown(tmp_path):
     for command, output in CONSOLE:
-        done = subprocess.run(shlex.split(command), cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        words = shlex.split(command)
+        program = [sys.executable, "-m", "causalgia"] if words[0] == "causalgia" else words[:1]
+        done = subprocess.run([*program, *words[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, (command, done.stderr)
         assert done.stdout.splitlines()[-1:] == output.splitlines()[-1:], command
 

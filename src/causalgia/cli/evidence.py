@@ -1,4 +1,4 @@
-"""The evidence verbs: list, show, claims, pool, page, add, check."""
+"""The evidence verbs: list, show, claims, pool, prior, page, add, check."""
 
 from __future__ import annotations
 
@@ -121,6 +121,43 @@ def pool(
         _lines(wrapped(f"No --outcome was given; these studies also report {', '.join(others)}."))
     if plot is not None:
         typer.echo(str(plot))
+
+
+@evidence_app.command()
+def prior(
+    condition: Annotated[str, typer.Option(help="A condition, such as ra.")],
+    outcome: Annotated[str, typer.Option(help="A response measure, such as acr20.")],
+    vague: Annotated[float, typer.Option(help="Weight of the vague part.", min=0.01, max=0.99)] = 0.2,
+    new: Annotated[str | None, typer.Option(help="A new control arm to compare, events/n such as 9/20.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What control arms did before: a robust prior for the next one."""
+    from causalgia.evidence.base import Evidence
+    from causalgia.evidence.prior import control_prior, prior_lines
+    from causalgia.evidence.tables import wrapped
+
+    evidence = Evidence.load()
+    found = control_prior(evidence, condition, evidence.words.measure(outcome), vague=vague)
+    against = found.conflict(*_events(new)) if new is not None else None
+    if as_json:
+        parts = zip(found.robust.weight.tolist(), found.robust.a.tolist(), found.robust.b.tolist(), strict=True)
+        arms = [{"study": arm.study.key, "time": arm.time, "events": arm.events, "n": arm.n} for arm in found.arms]
+        _print({"arms": arms, "beta": list(parts), "subjects": found.subjects, "conflict": against and vars(against)})
+        return
+    for line in prior_lines(found, vague):
+        _lines(wrapped(line))
+    if against is not None:
+        text = f"Against {new}: prior predictive p {against.p:.3f}; the vague part rises from {vague:.0%} to "
+        _lines(wrapped(text + f"{against.vague_after:.0%}."))
+
+
+def _events(text: str) -> tuple[int, int]:
+    from causalgia.documents.errors import InputError
+
+    events, _, n = text.partition("/")
+    if not (events.isdigit() and n.isdigit() and int(events) <= int(n) and int(n) > 0):
+        raise InputError("--new", repr(text), "events/n such as 9/20", "Correct it.")
+    return int(events), int(n)
 
 
 @evidence_app.command()

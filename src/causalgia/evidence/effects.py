@@ -78,7 +78,8 @@ def findings(study: Study, drugs: tuple[str, ...], measure: str) -> list[Outcome
     ]
 
 
-def _is_control(study: Study, name: str, words: Words) -> bool:
+def is_control(study: Study, name: str, words: Words) -> bool:
+    """Whether an arm of a study is a control."""
     arm = study.arm(name)
     return arm is not None and arm.drug in words.drugs and words.drugs[arm.drug].control
 
@@ -90,7 +91,7 @@ def _effects(study: Study, found: list[Outcome], drugs: tuple[str, ...], words: 
         if outcome.versus:
             turned = outcome.versus in treated
             control = outcome.arm if turned else outcome.versus
-            if _is_control(study, control, words) and (made := _published(study, outcome, turned, words)):
+            if is_control(study, control, words) and (made := _published(study, outcome, turned, words)):
                 yield made
     for outcome in found:
         if outcome.arm in treated and not outcome.versus:
@@ -139,7 +140,7 @@ def _partner(study: Study, outcome: Outcome, words: Words) -> Outcome | None:
             if (other.what, other.time, other.stat, other.unit)
             == (outcome.what, outcome.time, outcome.stat, outcome.unit)
             and not other.versus
-            and _is_control(study, other.arm, words)
+            and is_control(study, other.arm, words)
         ),
         None,
     )
@@ -218,7 +219,7 @@ def _score(outcome: Outcome) -> tuple[float, float, int] | None:
 def _why_not(study: Study, found: list[Outcome], drugs: tuple[str, ...], words: Words) -> str:
     """The first thing that keeps a randomised study from having an effect here."""
     treated = {arm.name for arm in study.arms if arm.drug in drugs}
-    if not any(_is_control(study, arm.name, words) for arm in study.arms):
+    if not any(is_control(study, arm.name, words) for arm in study.arms):
         others = [arm.name for arm in study.arms if arm.name not in treated]
         return f"no placebo or untreated arm{f', only {others[0]}' if others else ''}"
     if any(outcome.null for outcome in found):
