@@ -25,18 +25,9 @@ def main() -> None:
     help_, _ = command("--help")
     print(f"causalgia --help: {help_:.2f} s")
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("dirckx-2013", "gated-infliximab"):
+        for name, warm in (("dirckx-2013", "13"), ("gated-infliximab", "8")):
             command(
-                "run",
-                name,
-                "--subjects",
-                "400",
-                "--replicates",
-                "20",
-                "--sizes",
-                "13" if name[0] == "d" else "8",
-                "-o",
-                f"{folder}/warm-{name}",
+                "run", name, "--subjects", "2000", "--replicates", "20", "--sizes", warm, "-o", f"{folder}/warm-{name}"
             )
             seconds, lines = command("run", name, "-o", str(Path(folder) / name))
             print(f"causalgia run {name}, kernel cached: {seconds:.1f} s")
