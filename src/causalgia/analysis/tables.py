@@ -11,7 +11,6 @@ import polars as pl
 from causalgia.analysis.checks import COLUMNS, FIRST_ROW
 from causalgia.documents import InputError, Instrument, Protocol
 from causalgia.documents.protocol import Endpoint
-from causalgia.documents.units import factor
 
 Tables = dict[str, pl.DataFrame]
 VisitValues = dict[str, tuple[float, float]]
@@ -77,7 +76,7 @@ class Subjects:
         adsl = tables["adsl"].filter(pl.col("ITTFL") == "Y").sort("RANDNO")
         ids = adsl["USUBJID"].to_list()
         low = (adsl["GATEFL"] == "N").to_numpy()
-        long = adsl["DURDAYS"].to_numpy() > _cut(protocol)
+        long = adsl["DURDAYS"].to_numpy() > protocol.allocation.cut_days
         factors = {"duration": long, "gate": low}
         strata = protocol.allocation.strata
         stratum = sum(
@@ -128,8 +127,3 @@ def visit_values(tables: Tables, instrument: Instrument, side: str, week: float)
 def _means(rows: pl.DataFrame, value: pl.Expr) -> list[tuple[str, float]]:
     grouped = rows.group_by("USUBJID", maintain_order=True).agg(value.mean().alias("MEAN"))
     return list(zip(grouped["USUBJID"].to_list(), grouped["MEAN"].to_list(), strict=True))
-
-
-def _cut(protocol: Protocol) -> float:
-    cut = protocol.allocation.duration_cut
-    return np.inf if cut is None or cut.value is None else cut.value * factor(cut.unit, "day")

@@ -55,7 +55,9 @@ class Plan:
         """Looks up what every trial will read, once."""
         people: dict[str, People] = {}
         for world in worlds.values():
-            found = people.setdefault(world.people, _people(protocol, world))
+            if world.people not in people:
+                people[world.people] = _people(protocol, world)
+            found = people[world.people]
             for key in ("lowered", "relieved"):
                 rule = rule_of(protocol, world, key)
                 if (key, rule) not in found.potential:

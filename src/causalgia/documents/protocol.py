@@ -143,6 +143,12 @@ class Allocation(Page):
     duration_cut: Parameter | None = None
     blocks: Annotated[int, Field(ge=1)] = 2
 
+    @property
+    def cut_days(self) -> float:
+        """The duration that divides the strata, in days; infinite where none is given."""
+        cut = self.duration_cut
+        return float("inf") if cut is None else cut.typical * factor(cut.unit, "day")
+
     @model_validator(mode="after")
     def _consistent(self) -> Allocation:
         if len(set(self.strata)) != len(self.strata):

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from causalgia.evidence.base import Evidence
 from causalgia.evidence.claims import VERDICTS, Claims, reason
 from causalgia.evidence.figures import figure
 from causalgia.evidence.schemas import ALL, Outcome, Study
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-def page(evidence: Evidence, claims: Claims) -> str:
-    """The page as HTML text, without a request to anywhere, readable without its script; the same bytes every time."""
+
+def templates(folder: Path) -> Environment:
+    """The HTML templates of a folder: escaped, and a name that the page does not know is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+    return Environment(
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def page(evidence: Evidence, claims: Claims) -> str:
+    """The page as HTML text, without a request to anywhere, readable without its script; the same bytes every time."""
+    environment = templates(Path(__file__).parent)
     studies = list(evidence.studies.values())
     drugs = Counter(drug for study in studies for drug in study.drugs)
     conditions = Counter(condition for study in studies for condition in study.conditions)

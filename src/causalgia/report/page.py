@@ -80,16 +80,11 @@ def report(
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    from causalgia.evidence.page import templates
+
+    environment = templates(Path(__file__).parent)
     environment.filters |= {
         "number": number,
         "fixed": fixed,

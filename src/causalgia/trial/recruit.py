@@ -147,17 +147,10 @@ def _stratum(protocol: Protocol, duration: np.ndarray, low: np.ndarray) -> np.nd
     """Number of each subject's stratum: whole days above the cut count 1, low TNF counts 2."""
     stratum = np.zeros(duration.shape, np.int8)
     if "duration" in protocol.allocation.strata:
-        stratum += (np.floor(duration) > duration_cut(protocol)).astype(np.int8)
+        stratum += (np.floor(duration) > protocol.allocation.cut_days).astype(np.int8)
     if "gate" in protocol.allocation.strata:
         stratum += 2 * low.astype(np.int8)
     return stratum
-
-
-def duration_cut(protocol: Protocol) -> float:
-    """The duration in days that divides the strata."""
-    cut = protocol.allocation.duration_cut
-    assert cut is not None and cut.value is not None
-    return cut.value * factor(cut.unit, "day")
 
 
 def _allocate(protocol: Protocol, screening: Screening, stratum: np.ndarray, size: int) -> np.ndarray:

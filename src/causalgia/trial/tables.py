@@ -11,7 +11,7 @@ import polars as pl
 from causalgia.documents import Instrument
 from causalgia.measurement import readings
 from causalgia.measurement.readings import Readings, lloq
-from causalgia.trial.recruit import duration_cut, visit_noise
+from causalgia.trial.recruit import visit_noise
 from causalgia.trial.visits import latent, observe
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _rows(instrument: Instrument | None, ids: list[str], week: float, side: str,
 def _duration_stratum(trial: Trial, duration: np.ndarray) -> np.ndarray:
     if "duration" not in trial.protocol.allocation.strata:
         return np.full(len(duration), "all")
-    cut = duration_cut(trial.protocol)
+    cut = trial.protocol.allocation.cut_days
     return np.where(np.floor(duration) > cut, f">{cut:g} d", f"<={cut:g} d")
 
 
