@@ -53,7 +53,7 @@ def outcomes(protocol, patients):
 def every_world(protocol, outcomes):
     import causalgia as cg
 
-    return cg.worlds(outcomes, protocol.control)
+    return cg.worlds(outcomes, protocol.order, protocol.aware)
 
 
 @pytest.fixture

@@ -141,12 +141,16 @@ def test_progress_counts_every_trial(counted):
     assert sum(counted[1]) == 60 * 3 * 6
 
 
-def test_a_size_that_no_batch_can_fill(protocol, outcomes):
-    with pytest.raises(InputError, match=r"evaluation\.sizes.*batches"):
-        evaluate(protocol.with_options(None, 20, (110,)), outcomes, seed=1, workers=1)
-    with pytest.raises(InputError, match="at most 100"):
-        check_room(protocol.with_options(None, None, (101,)))
-    check_room(protocol.with_options(None, None, (100,)))
+def test_a_size_that_the_pool_cannot_fill(protocol):
+    with pytest.raises(InputError, match="at most 2000"):
+        check_room(protocol.with_options(None, None, (2001,)))
+    check_room(protocol.with_options(None, None, (2000,)))
+
+
+def test_a_gate_that_nobody_passes_is_refused(write, outcomes):
+    gated = cg.Protocol.load(write("protocols", "gated-infliximab", ("> 31 pg/mL", "> 1000000000 pg/mL")))
+    with pytest.raises(InputError, match="a gate that somebody passes"):
+        evaluate(gated.with_options(None, 20, (16,)), outcomes, seed=1, workers=1)
 
 
 def gate_by_hand(protocol, world):

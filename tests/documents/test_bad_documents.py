@@ -7,7 +7,7 @@ import pytest
 
 import causalgia as cg
 from causalgia.documents.errors import InputError
-from causalgia.population.outcomes import check_drug
+from causalgia.population.dosing import check_drug
 
 ARM = '[arms.infliximab]\ndrug = "infliximab"\nroute = "intravenous"\ndose = "5 mg/kg"\nat = [0, 2, 6]\n'
 NRS_ROW = "nrs = { at = [-2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 20, 26], sides = ["
@@ -85,7 +85,7 @@ PROTOCOLS = {
     "number that is none": ("dropout = { value = 0.10", "dropout = { value = nan", "conduct.dropout.value", "finite"),
     "too few replicates": ("replicates = 10000", "replicates = 3", "evaluation.replicates", "20"),
     "no size": (SIZES, "sizes = []", "evaluation.sizes", "rise"),
-    "size of 0": (SIZES, "sizes = [0, 10]", "evaluation.sizes", "2"),
+    "size of 0": (SIZES, "sizes = [0, 10]", "evaluation.sizes", "1"),
     "size of 1": (SIZES, "sizes = [1, 10]", "evaluation.sizes", "2"),
     "sizes that fall": (SIZES, "sizes = [20, 10]", "evaluation.sizes", "rise"),
     "a size twice": (SIZES, "sizes = [20, 20]", "evaluation.sizes", "once"),
@@ -199,7 +199,7 @@ def test_missing_file_is_named(tmp_path):
 
 
 def test_unknown_name_lists_the_library():
-    with pytest.raises(InputError, match="dirckx-2013, gated-infliximab"):
+    with pytest.raises(InputError, match=r"dirckx-2013, .*gated-infliximab"):
         cg.Protocol.load("gated")
 
 

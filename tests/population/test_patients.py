@@ -6,7 +6,8 @@ import pytest
 import causalgia as cg
 from causalgia.documents import Drug, InputError
 from causalgia.documents.streams import normals
-from causalgia.population.outcomes import drug_values, simulate
+from causalgia.population.dosing import drug_values
+from causalgia.population.outcomes import simulate
 
 
 def test_a_smaller_sample_is_the_beginning_of_a_larger(population):
@@ -104,7 +105,7 @@ def test_drug_parameters_belong_to_the_person_not_to_the_protocol(population, pa
     few = patients.isel(subject=slice(50))
     drug = Drug.load("infliximab")
     for w in range(3):
-        every, some = drug_values(drug, patients.isel(world=w)), drug_values(drug, few.isel(world=w))
+        every, some = (drug_values(drug, "intravenous", part.isel(world=w)) for part in (patients, few))
         for name in every:
             np.testing.assert_array_equal(every[name][:50], some[name])
     gated = simulate(cg.Protocol.load("gated-infliximab"), few)

@@ -6,6 +6,7 @@ import pytest
 import causalgia as cg
 from causalgia.population.worlds import CONTROLS, SYMPTOMS
 
+ORDER = ("placebo", "infliximab")
 BIOMARKERS = ("TNF", "bound", "IL6", "TNF_c", "Cp")
 
 
@@ -64,12 +65,12 @@ def test_structural_worlds_are_as_simulated(every_world, outcomes):
 def test_mixture_follows_the_prior_weights(outcomes):
     """Shares of the pool drawn from each world, four standard errors; the draw belongs to the person."""
     weighted = outcomes.assign_coords(prior=("world", [2.0, 1.0, 1.0]))
-    world = cg.worlds(weighted, "placebo")["null"]
+    world = cg.worlds(weighted, ORDER)["null"]
     n = len(world.source)
     for w, share in enumerate((0.5, 0.25, 0.25)):
         assert (world.source == w).mean() == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / n))
     fewer = outcomes.isel(subject=slice(500))
-    few, many = (cg.worlds(part, "placebo")["null"] for part in (fewer, outcomes))
+    few, many = (cg.worlds(part, ORDER)["null"] for part in (fewer, outcomes))
     ids = [np.unique(part["id"].values) for part in (fewer, outcomes)]
     shared = np.isin(ids[1], ids[0])
     np.testing.assert_array_equal(few.source, many.source[shared])

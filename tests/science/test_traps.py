@@ -11,6 +11,7 @@ from causalgia.documents import Instrument, expressions, streams
 from causalgia.engine import Events, solve
 from causalgia.measurement import readings
 from causalgia.population.outcomes import simulate
+from causalgia.population.patients import ONSET
 
 WORLDS = ("absolute", "relative", "recovery")
 PEOPLE = 2000
@@ -24,8 +25,9 @@ def course(request, population):
     world = request.param
     values = population.draw(world, PEOPLE, seed=21)
     entries = {**population.entries, **population.condition.worlds[world].values}
-    parameters = population.matrix(values, entries, PEOPLE)
-    injury = Events(time=np.zeros((PEOPLE, 1)), state=("S",), amount=values["S_injury"][:, None])
+    parameters = population.of_kernel(population.kernel, population.matrix(values, entries, PEOPLE), {})
+    causes = np.column_stack([values[ONSET[state]] for state in population.onset])
+    injury = Events(time=np.zeros((PEOPLE, 1)), state=population.onset, amount=causes)
     days = np.array([90.0, 180.0, 365.25, FIVE_YEARS])
     rest, ill = (
         solve(population.kernel, parameters, days, outputs=SIGNS, start=-400.0, events=events)

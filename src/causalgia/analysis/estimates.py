@@ -24,6 +24,8 @@ class Status(IntEnum):
     ALL_CENSORED = 6
     ARM_CENSORED = 7
     NOT_CONVERGED = 8
+    ARM_TOO_SMALL = 9
+    ERROR_DOMINATES = 10
 
 
 STATUS_TEXT = {
@@ -36,6 +38,8 @@ STATUS_TEXT = {
     Status.ALL_CENSORED: "every value lies below its limit: use a more sensitive assay",
     Status.ARM_CENSORED: "every value of one arm (or side) lies below its limit: report the rank test",
     Status.NOT_CONVERGED: "the likelihood has no finite maximum that Newton's method reaches: report the rank test",
+    Status.ARM_TOO_SMALL: "an arm has too few subjects to tell the paths apart (20 are the least): enrol more",
+    Status.ERROR_DOMINATES: "the assay error explains the biomarker's whole variation: measure more replicates",
 }
 
 

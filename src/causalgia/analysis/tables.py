@@ -1,14 +1,18 @@
-"""From long tables to arrays in the order of randomisation, with every problem named by table, row and column."""
+"""Tables in and out, and from long tables to arrays in the order of randomisation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from causalgia.analysis.checks import COLUMNS, FIRST_ROW
+from causalgia.analysis.checks import absent_columns, find_problems, raise_problems, typed
+from causalgia.analysis.formats import FORMATS, read_table, write_table
+from causalgia.analysis.problems import Problem, Sheet, TablesError
+from causalgia.analysis.variables import REQUIRED, TITLES
 from causalgia.documents import InputError, Instrument, Protocol
 from causalgia.documents.protocol import Endpoint
 
@@ -16,43 +20,57 @@ Tables = dict[str, pl.DataFrame]
 VisitValues = dict[str, tuple[float, float]]
 
 
-def read_tables(folder: Path) -> Tables:
-    """The tables adsl, adlb, adqs and adae of a trial from CSV files in `folder`.
+def read_tables(folder: Path, protocol: Protocol | None = None) -> Tables:
+    """The tables of a trial in `folder`: adsl, adlb, adqs and adae, and where they are there adex and adice.
 
-    Raises InputError for a missing file or column, and for a value that is not of its column's type.
+    A table is a file adsl.csv, .parquet, .json (Dataset-JSON 1.1) or .xpt (SAS transport), in letters of either case.
+    With `protocol` they are checked as `analyse` does, with rows as in the files. Raises TablesError that lists every
+    missing file and column and every value that is not of its column's type or cannot be as the protocol has it.
     """
-    return {name: _read_csv(folder / f"{name}.csv", columns) for name, columns in COLUMNS.items()}
+    if not folder.is_dir():
+        raise InputError(str(folder), "no such directory", "a directory of tables", "Check the path.")
+    sheets: dict[str, Sheet] = {}
+    problems: list[Problem] = []
+    for name in TITLES:
+        try:
+            path = _file_of(folder, name)
+            if path is not None:
+                sheets[name], found = typed(read_table(path))
+                problems += found + absent_columns(name, sheets[name])
+            elif name in REQUIRED:
+                expected = f"the table {name} as {', '.join(form.suffix for form in FORMATS.values())}"
+                problems.append(
+                    Problem(str(folder / f"{name}.csv"), None, "", "no such file", expected, "Add the file.")
+                )
+        except TablesError as error:
+            problems += error.problems
+        except InputError as error:
+            problems.append(Problem(error.where, None, "", error.found, error.expected, error.remedy))
+    if protocol is not None:
+        problems += find_problems(protocol, sheets)
+    raise_problems(problems)
+    return {name: sheet.table for name, sheet in sheets.items()}
 
 
-def _read_csv(path: Path, columns: dict[str, type[pl.DataType]]) -> pl.DataFrame:
-    if not path.is_file():
-        raise InputError(str(path), "no such file", f"a CSV table with columns {', '.join(columns)}", "Add the file.")
-    try:
-        raw = pl.read_csv(path, infer_schema=False).fill_null("")
-    except pl.exceptions.PolarsError as error:
-        raise InputError(str(path), f"a file that is not CSV ({error})", "a CSV table", "Mend the file.") from None
-    missing = [name for name in columns if name not in raw.columns]
-    if missing:
-        raise InputError(
-            f"{path}, column {missing[0]}", "nothing", f"the columns {', '.join(columns)}", "Add the column."
-        )
-    return raw.with_columns(_column(path, raw, name, kind) for name, kind in columns.items())
+def write_tables(folder: Path, tables: Tables, form: str = "csv", *, created: datetime | None = None) -> list[Path]:
+    """Writes the tables of a trial into `folder`, which is made, in a format of `FORMATS`, and gives the paths.
+
+    The truth of a simulated trial stays behind. `created` is what Dataset-JSON and SAS transport record as their time
+    of creation, 1970 if not given. Raises InputError for what the format cannot hold exactly.
+    """
+    folder.mkdir(exist_ok=True)
+    names = [name for name in tables if name != "truth"]
+    return [write_table(folder, name, tables[name], form, created=created) for name in names]
 
 
-def _column(path: Path, raw: pl.DataFrame, name: str, kind: type[pl.DataType]) -> pl.Series:
-    text = raw[name].str.strip_chars()
-    if kind == pl.String:
-        return text
-    empty = (text == "") | (text == ".")
-    value = text.cast(pl.Float64, strict=False)
-    right = value.is_finite() & (value == value.round() if kind == pl.Int64 else True)
-    wrong = ~right.fill_null(False) & ~empty
-    if wrong.any():
-        row = int(wrong.arg_true()[0])
-        where = f"{path}, row {row + FIRST_ROW}, column {name}"
-        expected = f"a {'whole ' if kind == pl.Int64 else ''}number, or nothing where it is missing"
-        raise InputError(where, repr(raw[name][row]), expected, "Correct the value.")
-    return value.cast(kind, strict=False)
+def _file_of(folder: Path, name: str) -> Path | None:
+    """The one file of a table, or None; InputError where there are two."""
+    suffixes = {form.suffix for form in FORMATS.values()}
+    paths = [path for path in sorted(folder.iterdir()) if path.stem.lower() == name and path.suffix.lower() in suffixes]
+    if len(paths) > 1:
+        found = " and ".join(path.name for path in paths)
+        raise InputError(str(folder / name), found, "one file of the table", "Remove the others.")
+    return paths[0] if paths else None
 
 
 @dataclass(frozen=True)
@@ -63,6 +81,7 @@ class Subjects:
     treated: np.ndarray
     stratum: np.ndarray
     low: np.ndarray
+    duration: np.ndarray
     dummies: np.ndarray
 
     @property
@@ -72,11 +91,13 @@ class Subjects:
 
     @classmethod
     def read(cls, protocol: Protocol, tables: Tables) -> Subjects:
-        """The randomised of adsl, which `check_tables` has passed."""
-        adsl = tables["adsl"].filter(pl.col("ITTFL") == "Y").sort("RANDNO")
+        """Those of adsl who were randomised to the protocol's arms; `check_tables` has passed the table."""
+        here = (pl.col("ITTFL") == "Y") & pl.col("ARM").is_in(list(protocol.arms))
+        adsl = tables["adsl"].filter(here).sort("RANDNO")
         ids = adsl["USUBJID"].to_list()
         low = (adsl["GATEFL"] == "N").to_numpy()
-        long = adsl["DURDAYS"].to_numpy() > protocol.allocation.cut_days
+        duration = adsl["DURDAYS"].to_numpy()
+        long = duration > protocol.allocation.cut_days
         factors = {"duration": long, "gate": low}
         strata = protocol.allocation.strata
         stratum = sum(
@@ -86,7 +107,8 @@ class Subjects:
         dummies = (
             np.stack([factors[name].astype(float) for name in strata], axis=-1) if strata else np.empty((len(ids), 0))
         )
-        return cls(ids, (adsl["ARM"] == protocol.treatment).to_numpy(), stratum.astype(np.int8), low, dummies)
+        treated = (adsl["ARM"] == protocol.treatment).to_numpy()
+        return cls(ids, treated, stratum.astype(np.int8), low, duration, dummies)
 
     def members(self, treated: bool) -> set[str]:
         """Numbers of the subjects of one arm."""
@@ -95,15 +117,20 @@ class Subjects:
     def endpoint(
         self, protocol: Protocol, tables: Tables, endpoint: Endpoint
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """An endpoint's (value, below) (n, 2), its covariates (n, p): baseline, then factors, and who has both (n,)."""
-        instrument = Instrument.load(endpoint.measure)
-        now = visit_values(tables, instrument, endpoint.side, endpoint.at)
-        before = visit_values(tables, instrument, endpoint.side, endpoint.baseline)
-        missing = (np.nan, 0.0)
-        y = np.array([now.get(name, missing) for name in self.ids])
-        baseline = np.array([before.get(name, missing)[0] for name in self.ids])
-        seen = np.isfinite(y[:, 0]) & np.isfinite(baseline)
-        return y, np.column_stack([baseline, self.dummies]), seen
+        """An endpoint's (value, below) (n, 2), its covariates (n, p): baseline, then factors, and who has both (n,).
+
+        In a crossover the value is half the difference of the two periods.
+        """
+        y, before = self.reading(tables, endpoint, endpoint.at), self.reading(tables, endpoint, endpoint.baseline)
+        if endpoint.second is not None:
+            y = (y - self.reading(tables, endpoint, endpoint.second)) / 2
+        seen = np.isfinite(y[:, 0]) & np.isfinite(before[:, 0])
+        return y, np.column_stack([before[:, 0], self.dummies]), seen
+
+    def reading(self, tables: Tables, endpoint: Endpoint, week: float) -> np.ndarray:
+        """An endpoint's measure at one visit: (value, below) (n, 2), NaN where it is missing."""
+        values = visit_values(tables, Instrument.load(endpoint.measure), endpoint.side, week)
+        return np.array([values.get(name, (np.nan, 0.0)) for name in self.ids]).reshape(-1, 2)
 
 
 def visit_values(tables: Tables, instrument: Instrument, side: str, week: float) -> VisitValues:
@@ -115,6 +142,8 @@ def visit_values(tables: Tables, instrument: Instrument, side: str, week: float)
     rows = table.filter(
         (pl.col("PARAMCD") == instrument.paramcd) & (pl.col("AVISITN") == week) & (pl.col("SIDE") == side.upper())
     )
+    if "DTYPE" in rows.columns:  # what somebody imputed or derived is no reading
+        rows = rows.filter(pl.col("DTYPE").fill_null("") == "")
     if instrument.scale == "linear":
         return {name: (value, 0.0) for name, value in _means(rows.drop_nulls("AVAL"), pl.col("AVAL"))}
     below = pl.col("BLQFL") == "Y"

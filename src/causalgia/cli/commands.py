@@ -266,17 +266,18 @@ def _read(folder: Path) -> tuple[Protocol, xr.Dataset]:
 
 def _simulate(plan: Protocol, seed: int, quiet: bool) -> xr.Dataset:
     from causalgia.cli.progress import stage
-    from causalgia.documents import Drug
-    from causalgia.population.outcomes import check_drug
+    from causalgia.population.dosing import check_drug
     from causalgia.population.outcomes import simulate as take
     from causalgia.population.patients import Population
+    from causalgia.trial.harm import drugs_of
 
     population = Population.load(plan.population.condition)
-    check_drug(population, Drug.load(plan.arms[plan.treatment].drug or ""))
+    for drug in drugs_of(plan):
+        check_drug(population, drug)
     subjects, worlds = plan.population.subjects, len(population.condition.worlds)
     with stage("Enrolling virtual patients", "people", None, quiet) as progress:
         patients = population.sample(subjects, seed=seed, progress=progress)
-    with stage("Simulating regimens", "subjects", subjects * worlds * len(plan.arms), quiet) as progress:
+    with stage("Simulating regimens", "subjects", subjects * worlds * len(plan.order), quiet) as progress:
         return take(plan, patients, progress=progress)
 
 
@@ -300,7 +301,7 @@ def _evaluate(plan: Protocol, outcomes: xr.Dataset, seed: int, quiet: bool) -> x
     from causalgia.population.worlds import CONTROLS
 
     worlds = outcomes.sizes["world"] + len(CONTROLS)
-    total = plan.evaluation.replicates * len(plan.evaluation.sizes) * worlds
+    total = plan.evaluation.replicates * len(plan.evaluation.sizes) * worlds * (len(plan.order) - 1)
     with stage("Evaluating replicate trials", "trials", total, quiet) as progress:
         return judge(plan, outcomes, seed=seed, progress=progress)
 

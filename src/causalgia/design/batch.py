@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from causalgia.analysis.allocation import EXACT_BELOW, Observed, exact_test
-from causalgia.analysis.censored import censored_regression
+from causalgia.analysis.censored import censored_paired, censored_regression
+from causalgia.analysis.change import mean_change, responder_difference
 from causalgia.analysis.estimates import Effect, Status
 from causalgia.analysis.spared import difference_of_effects
 from causalgia.design.gate import gate_figures
 from causalgia.design.plan import People, Plan, Potential, baseline_week, rule_of, wounds_per_subject
 from causalgia.documents import InputError, Instrument, Protocol
+from causalgia.documents.protocol import Responder
 from causalgia.documents.units import factor
 from causalgia.measurement.readings import VisitValue, from_scale, read, visit_value
 from causalgia.trial.recruit import (
@@ -21,7 +24,7 @@ from causalgia.trial.recruit import (
     gate_passes,
     gate_reading,
     recruit,
-    screen,
+    screen_again,
     visit_noise,
 )
 from causalgia.trial.tables import DAYS_A_MONTH
@@ -30,17 +33,22 @@ from causalgia.trial.visits import leaving_week, observe
 # What is reported of a trial, with its meaning.
 CHARACTERISTICS = {
     "relieved": "share of trials whose test on the clinical endpoint is significant",
-    "lowered": "share of trials whose test on local TNF is significant",
+    "lowered": "share of trials that find local TNF significantly lowered",
     "claim": "share of trials that would claim mechanism: TNF and symptom both significantly better",
     "truth": "true mean difference in the clinical endpoint among those randomised",
     "bias": "mean estimate minus truth",
     "coverage": "share of intervals that hold the truth",
     "width": "mean width of the interval on the clinical endpoint",
+    "spread": "standard deviation of the estimate between trials",
     "truth_lowered": "true mean difference in log TNF among those randomised",
     "bias_lowered": "mean estimate minus truth, log TNF",
     "coverage_lowered": "share of intervals on log TNF that hold the truth",
+    "spread_lowered": "standard deviation of the estimate between trials, log TNF",
     "failed_lowered": "share of trials in which log TNF could not be analysed",
-    "spared": "share of trials in which the effect differs significantly between high and low TNF",
+    "spared": "share of trials in which the effect differs significantly between the groups compared",
+    "contrast": "mean estimate of that difference, low minus high TNF or long minus short duration",
+    "contrast_truth": "true mean of that difference among those randomised",
+    "contrast_width": "mean width of its interval",
     "low": "share of those randomised who are below the gate",
     "screened": "people screened",
     "months": "calendar months from the first screened to the last visit of the last randomised",
@@ -54,6 +62,8 @@ SHARES = ("relieved", "lowered", "claim", "coverage", "coverage_lowered", "faile
 EXACT_DRAWS = 399
 # Where the likelihood search of censored values may stop inside replicates.
 PRECISION = 1e-9
+# A gate that lets fewer than one in so many through is refused.
+MOST_SCREENED = 1000
 
 
 def batch_characteristics(plan: Plan, batch: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -62,7 +72,10 @@ def batch_characteristics(plan: Plan, batch: int) -> tuple[dict[str, np.ndarray]
     Worlds of the same people share the recruits, and worlds whose rules agree on an endpoint share its analysis.
     """
     screening, readings, recruits = _recruit(plan, batch)
-    seen = {name: Seen.of(plan.protocol, screening, recruited) for name, recruited in recruits.items()}
+    seen = {
+        name: Seen.of(plan.protocol, screening, recruited, plan.people[name].duration)
+        for name, recruited in recruits.items()
+    }
     parts: dict[tuple[str, str, str], dict[str, np.ndarray]] = {}
     rows = []
     for world in plan.worlds:
@@ -93,9 +106,9 @@ def _stack(rows: list[dict]) -> dict[str, np.ndarray]:
 def _recruit(plan: Plan, batch: int) -> tuple[Screening, dict[str, VisitValue], dict[str, Recruited]]:
     """One order of screening, long enough to fill the largest size; the gate's readings; the recruits."""
     size, pool = plan.protocol.evaluation.sizes[-1], plan.pools[batch]
-    places = min(len(pool), max(_places(plan, people, pool) for people in plan.people.values()))
+    places = max(_places(plan, people, pool) for people in plan.people.values())
     while True:
-        screening = screen(plan.seed, ("evaluate", batch), pool, plan.replicates, places)
+        screening = screen_again(plan.seed, ("evaluate", batch), pool, plan.replicates, places)
         readings: dict[str, VisitValue] = {}
         recruits: dict[str, Recruited] = {}
         for name, people in plan.people.items():
@@ -109,13 +122,10 @@ def _recruit(plan: Plan, batch: int) -> tuple[Screening, dict[str, VisitValue], 
             recruits[name] = recruited
         else:
             return screening, readings, recruits
-        if places == len(pool):
-            found = f"{size} randomised, from batches of {len(pool)} enrolled subjects"
-            remedy = "Ask for smaller sizes, or simulate more subjects."
-            raise InputError(
-                f"{plan.protocol.path}, key evaluation.sizes", found, "trials that every batch can fill", remedy
-            )
-        places = min(len(pool), 2 * places)
+        if places > MOST_SCREENED * size:
+            found = f"{size} randomised of {places} screened in none of the replicates of world {name}"
+            raise InputError(f"{plan.protocol.path}, key gate", found, "a gate that somebody passes", "Relax it.")
+        places = 2 * places
 
 
 def _places(plan: Plan, people: People, pool: np.ndarray) -> int:
@@ -133,21 +143,33 @@ def _places(plan: Plan, people: People, pool: np.ndarray) -> int:
     return int(size / share + 5 * np.sqrt(size * (1 - share)) / share) + 8
 
 
+class Readout(NamedTuple):
+    """An endpoint and its baseline (replicate, slot), covariates (replicate, slot, p): baseline, then factors; and who
+    stayed for it.
+    """
+
+    now: VisitValue
+    before: VisitValue
+    covariates: np.ndarray
+    stayed: np.ndarray
+
+
 @dataclass(frozen=True)
 class Seen:
-    """What an analysis needs besides the endpoint: recruits, their errors, when they left, their factors, and the
-    trial's course.
+    """What an analysis needs besides the endpoint: recruits, their errors, when they left, their factors, the group
+    whose effect is compared with the others', and the trial's course.
     """
 
     recruited: Recruited
     screening: Screening
     left: np.ndarray
     factors: list[np.ndarray]
+    group: np.ndarray | None
     course: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, protocol: Protocol, screening: Screening, recruited: Recruited) -> Seen:
-        """One group of recruits."""
+    def of(cls, protocol: Protocol, screening: Screening, recruited: Recruited, duration: np.ndarray) -> Seen:
+        """One set of recruits; `duration` (person,) days since the injury."""
         sizes = np.array(protocol.evaluation.sizes)
         strata = {"duration": recruited.stratum & 1, "gate": recruited.low}
         screened = recruited.screened[:, sizes - 1].mean(axis=0)
@@ -158,67 +180,132 @@ class Seen:
             "wounds": sizes * float(wounds_per_subject(protocol)),
         }
         factors = [strata[name].astype(np.float64) for name in protocol.allocation.strata]
-        return cls(recruited, screening, leaving_week(protocol, recruited, screening), factors, course)
+        compared, group = protocol.compared, None
+        if compared is not None:
+            long = np.floor(duration[recruited.person]) > compared.cut_days
+            group = recruited.low if compared.by == "gate" else long
+        return cls(recruited, screening, leaving_week(protocol, recruited, screening), factors, group, course)
 
-    def values(self, protocol: Protocol, potential: Potential) -> tuple[VisitValue, np.ndarray, np.ndarray]:
-        """An endpoint (replicate, slot), its covariates (replicate, slot, p): baseline, then factors; and who stayed
-        for it.
-        """
+    def values(self, protocol: Protocol, potential: Potential, recruited: Recruited | None = None) -> Readout:
+        """An endpoint's readings, of these recruits or of the same people in other arms."""
         endpoint, instrument = potential.endpoint, potential.instrument
         count = protocol.schedule[endpoint.measure].replicates
 
         def at(latents: np.ndarray, week: float) -> VisitValue:
             visit = (endpoint.side, week, count)
-            return visit_value(instrument, observe(instrument, latents, self.recruited, self.screening, visit))
+            seen = observe(instrument, latents, recruited or self.recruited, self.screening, visit)
+            return visit_value(instrument, seen)
 
-        now, before = at(potential.at, endpoint.at), at(potential.baseline, endpoint.baseline)
-        return now, np.stack([before.value, *self.factors], axis=-1), self.left >= endpoint.at
+        before, now = at(potential.baseline, endpoint.baseline), at(potential.visits[0], endpoint.at)
+        if endpoint.second is not None:
+            second = at(potential.visits[1], endpoint.second)
+            now = VisitValue((now.value - second.value) / 2, now.below)
+        covariates = np.stack([before.value, *self.factors], axis=-1)
+        return Readout(now, before, covariates, self.left >= endpoint.visits[-1])
 
 
 def _lowered(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str, np.ndarray]:
     """The mechanism endpoint over the replicates, by size."""
     alpha, sizes = protocol.evaluation.alpha, protocol.evaluation.sizes
-    y, covariates, stayed = seen.values(protocol, potential)
+    readout = seen.values(protocol, potential)
+    y, before = readout.now, readout.before
     limit = np.where(y.below, y.value, -np.inf)
-    effect = censored_regression(
-        y.value,
-        limit,
-        seen.recruited.treated,
-        covariates,
-        observed=stayed,
-        sizes=sizes,
-        alpha=alpha,
-        precision=PRECISION,
-    )
-    truth = _truth(potential.at, seen.recruited, sizes)
-    significant = effect.p < alpha
+    options: dict[str, Any] = {"observed": readout.stayed, "sizes": sizes, "alpha": alpha}
+    effect: Effect
+    if protocol.single_arm:
+        effect = censored_paired(y.value, limit, before.value, np.where(before.below, before.value, -np.inf), **options)
+    else:
+        treated = seen.recruited.treated
+        effect = censored_regression(y.value, limit, treated, readout.covariates, precision=PRECISION, **options)
+    truth = _truth(potential.effect, seen.recruited, sizes)
+    better = (effect.p < alpha) & (effect.estimate < 0)
     return {
-        "lowered": significant.mean(axis=0),
+        "lowered": better.mean(axis=0),
         "truth_lowered": truth,
         "bias_lowered": _mean_known(effect.estimate) - truth,
         "coverage_lowered": _covered(effect, truth),
+        "spread_lowered": _spread(effect.estimate),
         "failed_lowered": (effect.status != Status.OK).mean(axis=0),
-        "better": significant & (effect.estimate < 0),
+        "better": better,
     }
 
 
 def _relieved(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str, np.ndarray]:
-    """The clinical endpoint over the replicates, by size, and how it differs between high and low TNF."""
+    """The clinical endpoint over the replicates, by size, and how it differs between the groups compared."""
     alpha, sizes = protocol.evaluation.alpha, protocol.evaluation.sizes
-    y, covariates, stayed = seen.values(protocol, potential)
-    arm, low = seen.recruited.treated, seen.recruited.low
-    effect, spared = difference_of_effects(y.value, arm, covariates, low, observed=stayed, sizes=sizes, alpha=alpha)
-    significant = _decides(protocol, seen, Observed(y.value, covariates, stayed), effect)
-    truth = _truth(potential.at, seen.recruited, sizes)
-    direction = -1 if potential.instrument.better == "lower" else 1
-    return {
+    readout = seen.values(protocol, potential)
+    responder = potential.endpoint.responder
+    effects = potential.effect[seen.recruited.person]
+    if responder is not None:
+        response = _responds(readout, responder, potential.instrument).astype(np.float64)
+        both = [
+            seen.values(protocol, potential, replace(seen.recruited, arm=np.full_like(seen.recruited.arm, arm)))
+            for arm in (0, 1)
+        ]
+        shares = [_responds(part, responder, potential.instrument).astype(np.float64) for part in both]
+        effects = shares[1] - shares[0]
+        everybody = np.ones_like(readout.stayed)
+        readout = Readout(VisitValue(response, readout.now.below), *readout[1:3], everybody)
+    effect, contrast = _effects(protocol, readout, seen, responder is not None)
+    significant = _decides(protocol, seen, Observed(readout.now.value, readout.covariates, readout.stayed), effect)
+    truth = _mean_of_first(effects, sizes)
+    direction = 1 if potential.instrument.better == "higher" or responder is not None else -1
+    table = {
         "relieved": significant.mean(axis=0),
         "truth": truth,
         "bias": _mean_known(effect.estimate) - truth,
         "coverage": _covered(effect, truth),
         "width": _mean_known(effect.upper - effect.lower),
-        "spared": np.where(np.isfinite(spared.p).any(axis=0), (spared.p < alpha).mean(axis=0), np.nan),
+        "spread": _spread(effect.estimate),
         "better": significant & (direction * effect.estimate > 0),
+    }
+    return table | _contrast(contrast, effects, seen.group, sizes, alpha)
+
+
+def _effects(protocol: Protocol, readout: Readout, seen: Seen, responders: bool) -> tuple[Effect, Effect | None]:
+    """The effect in everybody, and its difference between the groups compared where there are groups."""
+    alpha, sizes, arm = protocol.evaluation.alpha, protocol.evaluation.sizes, seen.recruited.treated
+    value, observed = readout.now.value, readout.stayed
+    if responders:
+        effect = responder_difference(value > 0, arm, sizes=sizes, alpha=alpha)
+        if seen.group is None:
+            return effect, None
+    elif protocol.single_arm:
+        return mean_change(value - readout.before.value, observed=observed, sizes=sizes, alpha=alpha), None
+    group = np.zeros(arm.shape, bool) if seen.group is None else seen.group
+    every, contrast = difference_of_effects(
+        value, arm, readout.covariates, group, observed=observed, sizes=sizes, alpha=alpha
+    )
+    return (effect if responders else every), (None if seen.group is None else contrast)
+
+
+def _responds(readout: Readout, responder: Responder, instrument: Instrument) -> np.ndarray:
+    """Who responds, (replicate, slot): missing is no response."""
+    gain = (readout.before.value - readout.now.value) * (1 if instrument.better == "lower" else -1)
+    if responder.relative:
+        return readout.stayed & (gain >= responder.fall * factor(responder.unit, "1") * np.abs(readout.before.value))
+    return readout.stayed & (gain >= responder.fall * factor(responder.unit, instrument.unit))
+
+
+def _contrast(
+    contrast: Effect | None, effects: np.ndarray, group: np.ndarray | None, sizes: tuple[int, ...], alpha: float
+) -> dict[str, np.ndarray]:
+    """How the effect differs between the groups compared, NaN where none are."""
+    if contrast is None or group is None:
+        return dict.fromkeys(("spared", "contrast", "contrast_truth", "contrast_width"), np.full(len(sizes), np.nan))
+    at = np.array(sizes) - 1
+
+    def mean(mask: np.ndarray) -> np.ndarray:
+        count = np.cumsum(mask, axis=1)[:, at].sum(axis=0)
+        total = np.cumsum(np.where(mask, effects, 0), axis=1)[:, at].sum(axis=0)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+    known = np.isfinite(contrast.p).any(axis=0)
+    return {
+        "spared": np.where(known, (contrast.p < alpha).mean(axis=0), np.nan),
+        "contrast": _mean_known(contrast.estimate),
+        "contrast_truth": mean(group) - mean(~group),
+        "contrast_width": _mean_known(contrast.upper - contrast.lower),
     }
 
 
@@ -229,6 +316,8 @@ def _decides(protocol: Protocol, seen: Seen, endpoint: Observed, effect: Effect)
     """Which trials are significant on the clinical endpoint (replicate, size); below 20 by the exact test."""
     alpha, recruited = protocol.evaluation.alpha, seen.recruited
     significant = effect.p < alpha
+    if protocol.single_arm:
+        return significant
     for j, size in enumerate(protocol.evaluation.sizes):
         if size >= EXACT_BELOW:
             break
@@ -251,10 +340,19 @@ def _gate(protocol: Protocol, people: People, screening: Screening, reading: Vis
     return gate_figures(here, passes, people.raised, screening.person, again - reading.value)
 
 
-def _truth(potential: np.ndarray, recruited: Recruited, sizes: tuple[int, ...]) -> np.ndarray:
-    """Mean of treated minus control potential outcome over all randomised, by size."""
-    effect = (potential[1] - potential[0])[recruited.person]
-    return np.cumsum(effect, axis=1)[:, np.array(sizes) - 1].mean(axis=0) / np.array(sizes)
+def _truth(effect: np.ndarray, recruited: Recruited, sizes: tuple[int, ...]) -> np.ndarray:
+    """Mean of what the drug does to each of all randomised, by size; `effect` (person,)."""
+    return _mean_of_first(effect[recruited.person], sizes)
+
+
+def _mean_of_first(values: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+    """Mean over replicates of the first so many slots, by size."""
+    return np.cumsum(values, axis=1)[:, np.array(sizes) - 1].mean(axis=0) / np.array(sizes)
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """Standard deviation over the replicates that have a value."""
+    return np.sqrt(np.maximum(_mean_known(values**2) - _mean_known(values) ** 2, 0))
 
 
 def _mean_known(values: np.ndarray) -> np.ndarray:

@@ -19,7 +19,9 @@ from causalgia.design.batch import CHARACTERISTICS, SHARES, batch_characteristic
 from causalgia.design.gate import GATE
 from causalgia.design.plan import Plan
 from causalgia.documents import InputError, Protocol
+from causalgia.documents.units import factor
 from causalgia.population.worlds import worlds
+from causalgia.trial.tables import DAYS_A_MONTH
 
 BATCHES = 20
 Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
@@ -35,18 +37,36 @@ def evaluate(
 ) -> xr.Dataset:
     """What the protocol's trial would show, in every world and at every size, against the known truth.
 
-    The pool is cut into 20 disjoint batches; replicate trials draw their people from one batch only, so that the spread
-    between batches holds both errors, of the replicates and of the finite pool. Returns a Dataset of CHARACTERISTICS
-    with dims (world, size) and of GATE with dims (world,), each with its standard error NAME_se. Raises InputError
-    where a batch cannot fill a trial.
+    Each arm is compared with control, one after the other; where there are several, results have a dimension
+    `comparison` in front, the primary one first, and sizes are totals over all arms.
+
+    The pool is cut into 20 disjoint batches; replicate trials draw their people from one batch only, with replacement,
+    so that the spread between batches holds both errors, of the replicates and of the finite pool. Returns a Dataset of
+    CHARACTERISTICS with dims (world, size) and of GATE with dims (world,), each with its standard error NAME_se. Raises
+    InputError where hardly anybody passes the gate.
     """
-    plan = Plan.make(protocol, worlds(outcomes, protocol.control), seed, BATCHES)
-    results = []
-    for result in _batches(plan, min(workers or os.cpu_count() or 1, BATCHES)):
-        results.append(result)
-        if progress is not None:
-            progress(plan.replicates * len(plan.worlds) * len(protocol.evaluation.sizes))
-    return _summary(plan, results)
+    parts = []
+    for treatment in protocol.order[1:]:
+        pair = protocol.pair(treatment)
+        plan = Plan.make(pair, worlds(outcomes, pair.order, pair.aware), seed, BATCHES)
+        results = []
+        for result in _batches(plan, min(workers or os.cpu_count() or 1, BATCHES)):
+            results.append(result)
+            if progress is not None:
+                progress(plan.replicates * len(plan.worlds) * len(protocol.evaluation.sizes))
+        parts.append(_of_all_arms(protocol, treatment, _summary(plan, results)))
+    if len(parts) == 1:
+        return parts[0]
+    return xr.concat(parts, xr.Variable("comparison", list(protocol.order[1:])), data_vars="all")
+
+
+def _of_all_arms(protocol: Protocol, treatment: str, part: xr.Dataset) -> xr.Dataset:
+    """One comparison's figures with the sizes, the screening, the time and the wounds of all arms."""
+    share = protocol.share(treatment)
+    run = (protocol.follow_up - protocol.first_visit) * factor(protocol.unit, "day") / DAYS_A_MONTH
+    scaled = {f"{name}{end}": part[f"{name}{end}"] / share for name in ("screened", "wounds") for end in ("", "_se")}
+    scaled |= {"months": run + (part["months"] - run) / share, "months_se": part["months_se"] / share}
+    return part.assign(scaled).assign_coords(size=list(protocol.evaluation.sizes))
 
 
 def _batches(plan: Plan, workers: int) -> Iterator[Batch]:
@@ -80,15 +100,12 @@ def _shared_batch(batch: int) -> Batch:
 
 
 def check_room(protocol: Protocol) -> None:
-    """Raises InputError for a size that a batch of the pool cannot fill even if it randomised everybody."""
-    largest, room = protocol.evaluation.sizes[-1], protocol.population.subjects // BATCHES
+    """Raises InputError for a size that cannot be randomised even if everybody enrolled is."""
+    largest, room = protocol.evaluation.sizes[-1], protocol.population.subjects
     if largest > room:
-        raise InputError(
-            f"{protocol.path}, key evaluation.sizes",
-            f"{largest} randomised of {protocol.population.subjects} subjects",
-            f"at most {room}, since replicate trials draw from {BATCHES} disjoint batches",
-            "Ask for smaller sizes, or simulate more subjects.",
-        )
+        found = f"{largest} randomised of {room} subjects"
+        remedy = "Ask for smaller sizes, or simulate more subjects."
+        raise InputError(f"{protocol.path}, key evaluation.sizes", found, f"at most {room}", remedy)
 
 
 def _summary(plan: Plan, results: list[Batch]) -> xr.Dataset:

@@ -16,12 +16,17 @@ from causalgia.trial.visits import latent
 
 @dataclass(frozen=True)
 class Potential:
-    """Latent potential outcomes (regimen, person) of one endpoint at its visit and baseline, in worlds of one rule."""
+    """Latent potential outcomes (regimen, person) of one endpoint at its visits and baseline, in worlds of one rule.
+
+    `visits` is the endpoint's visit, and in a crossover that of the second period. `effect` (person,) is what the drug
+    does, without what people expect of it; in a crossover half the difference of periods.
+    """
 
     endpoint: Endpoint
     instrument: Instrument
-    at: np.ndarray
+    visits: tuple[np.ndarray, ...]
     baseline: np.ndarray
+    effect: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,12 @@ def rule_of(protocol: Protocol, world: World, key: str) -> str:
 
 def _potential(world: World, endpoint: Endpoint) -> Potential:
     instrument = Instrument.load(endpoint.measure)
-    return Potential(
-        endpoint,
-        instrument,
-        *(latent(world, instrument, endpoint.side, week) for week in (endpoint.at, endpoint.baseline)),
-    )
+    baseline, *visits = (latent(world, instrument, endpoint.side, week) for week in endpoint.visits)
+    _, *blind = (latent(world, instrument, endpoint.side, week, expectation=False) for week in endpoint.visits)
+    effect = blind[0][1] - blind[0][0]
+    if endpoint.second is not None:
+        effect = (effect - (blind[1][1] - blind[1][0])) / 2
+    return Potential(endpoint, instrument, tuple(visits), baseline, effect)
 
 
 def _people(protocol: Protocol, world: World) -> People:

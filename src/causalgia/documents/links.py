@@ -9,9 +9,10 @@ from causalgia.documents import expressions, reader
 from causalgia.documents.errors import InputError
 from causalgia.documents.parameters import Document
 from causalgia.documents.schemas import Condition, Drug, Instrument
-from causalgia.documents.units import factor
+from causalgia.documents.units import converts, factor
 
 if TYPE_CHECKING:
+    from causalgia.documents.arms import Course
     from causalgia.documents.protocol import Protocol
 
 Named = TypeVar("Named", bound=Document)
@@ -24,15 +25,8 @@ def check_links(protocol: Protocol) -> None:
         known = ", ".join(reader.names("parameters"))
         raise InputError(f"{condition.path}, key model", repr(condition.model), f"one of {known}", "Correct it.")
     for name, arm in protocol.arms.items():
-        if arm.drug is not None:
-            drug = _named(protocol.path, f"arms.{name}.drug", Drug, arm.drug)
-            if arm.route not in drug.routes:
-                raise InputError(
-                    f"{protocol.path}, key arms.{name}.route",
-                    repr(arm.route),
-                    f"a route of {drug.name}: {', '.join(drug.routes)}",
-                    "Correct it.",
-                )
+        for course in arm.courses:
+            _check_course(protocol, name, course)
     for name, row in protocol.schedule.items():
         instrument = _named(protocol.path, f"schedule.{name}", Instrument, name)
         wrong = [side for side in row.sides if side not in instrument.signal]
@@ -44,9 +38,25 @@ def check_links(protocol: Protocol) -> None:
     _check_endpoints(protocol)
 
 
+def _check_course(protocol: Protocol, arm: str, course: Course) -> None:
+    where = f"{protocol.path}, key arms.{arm}"
+    drug = _named(protocol.path, f"arms.{arm}.drug", Drug, course.drug or "")
+    if course.route not in drug.routes:
+        found, expected = repr(course.route), f"a route of {drug.name}: {', '.join(drug.routes)}"
+        raise InputError(f"{where}.route", found, expected, "Correct it.")
+    try:
+        drug.with_kinetics(course.kinetics)
+    except InputError as error:
+        raise InputError(f"{where}.{error.where}", error.found, error.expected, error.remedy) from None
+
+
 def _check_endpoints(protocol: Protocol) -> None:
     """The scales and units that the gate and the two analyses need."""
     endpoints, gate = protocol.endpoints, protocol.gate
+    for key in ("second", "responder"):
+        if getattr(endpoints.lowered, key) is not None:
+            where = f"{protocol.path}, key endpoints.lowered.{key}"
+            raise InputError(where, key, "the clinical endpoint alone to have it", "Remove it.")
     needed = [
         ("endpoints.lowered", endpoints.lowered.measure, endpoints.lowered.side, "log"),
         ("endpoints.relieved", endpoints.relieved.measure, endpoints.relieved.side, "linear"),
@@ -63,9 +73,15 @@ def _check_endpoints(protocol: Protocol) -> None:
         if "adverse" in expressions.symbols(instrument.signal[side]):
             found = f"{measure!r}, which reads adverse events"
             raise InputError(where, found, "an instrument that reads the model alone", "Choose another.")
-    _check_unit(
-        protocol, "endpoints.relevant.unit", protocol.endpoints.relevant.unit, protocol.endpoints.relieved.measure
-    )
+    relieved = endpoints.relieved
+    if relieved.responder is None:
+        _check_unit(protocol, "endpoints.relevant.unit", endpoints.relevant.unit, relieved.measure)
+        return
+    if not converts(endpoints.relevant.unit, "1"):
+        found = repr(endpoints.relevant.unit)
+        raise InputError(f"{protocol.path}, key endpoints.relevant.unit", found, "a share (unit 1)", "Correct it.")
+    if not relieved.responder.relative:
+        _check_unit(protocol, "endpoints.relieved.responder.unit", relieved.responder.unit, relieved.measure)
 
 
 def _check_unit(protocol: Protocol, key: str, unit: str, measure: str) -> None:

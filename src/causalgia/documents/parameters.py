@@ -119,6 +119,11 @@ class Parameter(Page):
         """True when the parameter differs between people by a random effect."""
         return any(s is not None for s in (self.cv, self.log_sd, self.logit_sd, self.sd, self.probability))
 
+    @property
+    def begins(self) -> bool:
+        """True when it is not 0 in everybody."""
+        return self.formula is not None or self.typical != 0 or self.varies
+
     def individual(self, z: np.ndarray) -> np.ndarray:
         """The parameter of people whose random effects are the standard normals `z` (subject,), covariates apart."""
         from scipy.special import ndtr, ndtri

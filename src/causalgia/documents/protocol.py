@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from math import comb
+from math import factorial, prod
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
-import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from causalgia.documents import reader
+from causalgia.documents.arms import Arm
 from causalgia.documents.errors import InputError
 from causalgia.documents.links import check_links
 from causalgia.documents.parameters import Document, Page, Parameter, Unit
-from causalgia.documents.units import factor, quantity
+from causalgia.documents.units import converts, factor, quantity_of
 
 # Arrangements of one block, which the exact test lists.
 MOST_ARRANGEMENTS = 200_000
+# The course of a single-arm trial that nobody is given.
+WITHOUT = "without the drug"
 RULE = re.compile(r"geometric mean of (?P<count>\d+) (?P<what>[\w ]+?) (?P<sign>>=|>) (?P<limit>[\d.]+ \S+)")
 
 
@@ -72,7 +74,7 @@ class Gate(Page):
         if match is None:
             expected = '"geometric mean of N blisters > LIMIT UNIT"'
             raise InputError("rule", repr(self.rule), expected, "Correct it.")
-        limit, unit = _quantity("rule", match["limit"])
+        limit, unit = quantity_of("rule", match["limit"])
         if limit <= 0:
             raise InputError("rule", repr(self.rule), "a limit above 0", "Correct it.")
         return GateRule(int(match["count"]), limit, unit, match["sign"] == ">=")
@@ -82,56 +84,6 @@ class Gate(Page):
         if self.parsed.blisters < 1:
             raise InputError("rule", repr(self.rule), "at least 1 replicate", "Correct it.")
         return self
-
-
-class Arm(Page):
-    """What an arm receives; an arm without a drug is control."""
-
-    drug: str | None = None
-    route: str | None = None
-    dose: str | None = None
-    at: tuple[float, ...] = ()
-    unit: Unit = "week"
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Arm:
-        if self.drug is None:
-            if self.route or self.dose or self.at:
-                raise InputError(
-                    "drug", "nothing beside a route, dose or times", "a drug", "Add the drug, or empty the arm."
-                )
-            return self
-        missing = [key for key in ("route", "dose", "at") if not getattr(self, key)]
-        if missing:
-            raise InputError(missing[0], "nothing", "a value, since the arm has a drug", "Add it.")
-        amount, unit = self.amount
-        if amount <= 0:
-            raise InputError("dose", repr(self.dose), "a dose above 0", "Correct it.")
-        if not (_converts(unit, "mg") or _converts(unit, "mg/kg")):
-            raise InputError("dose", repr(self.dose), "a dose in mg or mg/kg", "Correct the unit.")
-        if not _converts(self.unit, "day"):
-            raise InputError("unit", repr(self.unit), "a unit of time", "Correct the unit.")
-        if list(self.at) != sorted(set(self.at)) or self.at[0] < 0:
-            raise InputError("at", str(list(self.at)), "times from 0 on that rise", "Put them in order, each once.")
-        return self
-
-    @property
-    def amount(self) -> tuple[float, str]:
-        """The dose as a number and its unit."""
-        assert self.dose is not None
-        return _quantity("dose", self.dose)
-
-    def milligrams(self, weight: np.ndarray) -> np.ndarray:
-        """One dose in mg for people of a weight in kg (person,)."""
-        number, unit = self.amount
-        if _converts(unit, "mg"):
-            return np.full(len(weight), number * factor(unit, "mg"))
-        return number * factor(unit, "mg/kg") * weight
-
-    @property
-    def days(self) -> tuple[float, ...]:
-        """Dose times in days from randomisation."""
-        return tuple(time * factor(self.unit, "day") for time in self.at)
 
 
 class Allocation(Page):
@@ -157,13 +109,13 @@ class Allocation(Page):
             raise InputError("duration_cut", "nothing", "a duration that divides the strata", "Add it.")
         if self.method == "fixed totals" and self.strata:
             raise InputError("strata", str(list(self.strata)), "no strata with fixed totals", "Use permuted blocks.")
-        if self.duration_cut is not None and not _converts(self.duration_cut.unit, "day"):
+        if self.duration_cut is not None and not converts(self.duration_cut.unit, "day"):
             raise InputError("duration_cut.unit", repr(self.duration_cut.unit), "a unit of time", "Correct the unit.")
         if self.duration_cut is not None and not self.duration_cut.typical > 0:
             raise InputError("duration_cut.value", f"{self.duration_cut.typical:g}", "a value above 0", "Correct it.")
         times = self.blocks if self.method == "permuted blocks" else 1
         counts = [count * times for count in self.ratio.values()]
-        if comb(sum(counts), min(counts)) > MOST_ARRANGEMENTS:
+        if factorial(sum(counts)) // prod(factorial(count) for count in counts) > MOST_ARRANGEMENTS:
             found = f"blocks of {' and '.join(map(str, counts))}"
             raise InputError(
                 "ratio", found, f"blocks of at most {MOST_ARRANGEMENTS} arrangements", "Use smaller blocks."
@@ -187,13 +139,31 @@ class Measurement(Page):
         return self
 
 
+class Responder(Page):
+    """Who counts as a responder: a fall from baseline of so much, in per cent of baseline or in the reading's unit."""
+
+    fall: Annotated[float, Field(gt=0)]
+    unit: Unit
+
+    @property
+    def relative(self) -> bool:
+        """True when the fall is a share of baseline."""
+        return converts(self.unit, "percent")
+
+
 class Endpoint(Page):
-    """A variable of the analysis: an instrument's reading on one side at one visit, against a baseline visit."""
+    """A variable of the analysis: an instrument's reading on one side at one visit, against a baseline visit.
+
+    With `responder` the variable is whether a subject responds; missing is no response. In a crossover `second` is the
+    visit of the second period: the variable is half the difference, first period minus second.
+    """
 
     measure: str
     side: str
     at: float
     baseline: float
+    second: float | None = None
+    responder: Responder | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Endpoint:
@@ -201,7 +171,38 @@ class Endpoint(Page):
             raise InputError("baseline", f"{self.baseline:g}", "a visit before treatment, at most 0", "Correct it.")
         if self.at <= 0:
             raise InputError("at", f"{self.at:g}", "a visit after treatment, above 0", "Correct it.")
+        if self.second is not None and self.second <= self.at:
+            raise InputError("second", f"{self.second:g}", "a visit after the first period's", "Correct it.")
+        if self.second is not None and self.responder is not None:
+            raise InputError("responder", "responders of a crossover", "one of responder and second", "Remove one.")
         return self
+
+    @property
+    def visits(self) -> tuple[float, ...]:
+        """Every visit that the variable reads."""
+        return (self.baseline, self.at) if self.second is None else (self.baseline, self.at, self.second)
+
+
+class Contrast(Page):
+    """Whose effects are compared: low with high TNF, by the gate, or long with short duration, by a cut."""
+
+    by: Literal["gate", "duration"]
+    cut: Parameter | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Contrast:
+        if (self.by == "duration") != (self.cut is not None):
+            raise InputError(
+                "cut", "nothing" if self.cut is None else "a cut", "a duration with by = duration", "Mend it."
+            )
+        if self.cut is not None and not converts(self.cut.unit, "day"):
+            raise InputError("cut.unit", repr(self.cut.unit), "a unit of time", "Correct the unit.")
+        return self
+
+    @property
+    def cut_days(self) -> float:
+        """The duration that divides, in days; infinite where the gate does."""
+        return float("inf") if self.cut is None else self.cut.typical * factor(self.cut.unit, "day")
 
 
 class Endpoints(Page):
@@ -233,7 +234,7 @@ class Evaluation(Page):
     """Replicate trials: how many, and the totals randomised that are compared."""
 
     replicates: Annotated[int, Field(ge=20)]
-    sizes: tuple[Annotated[int, Field(ge=2)], ...]
+    sizes: tuple[Annotated[int, Field(ge=1)], ...]
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
 
@@ -241,7 +242,8 @@ class PublishedResult(Page):
     """What a publication reported for one outcome of this trial.
 
     Where the outcome is an endpoint of the protocol, `endpoint` and `significant` let the report say how probable the
-    simulation made it.
+    simulation made it; `estimate` and `interval` are on the scale of the endpoint's estimate for `arm` (by default the
+    primary comparison), `shares` are responders and subjects by arm.
     """
 
     outcome: str
@@ -249,6 +251,18 @@ class PublishedResult(Page):
     source: str
     endpoint: Literal["lowered", "relieved"] | None = None
     significant: bool | None = None
+    arm: str | None = None
+    estimate: float | None = None
+    interval: tuple[float, float] | None = None
+    shares: dict[str, tuple[int, int]] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PublishedResult:
+        if self.endpoint is None and (self.significant is not None or self.estimate is not None or self.shares):
+            raise InputError("endpoint", "numbers without an endpoint", "the endpoint that they are of", "Add it.")
+        if self.interval is not None and not self.interval[0] < self.interval[1]:
+            raise InputError("interval", repr(list(self.interval)), "[low, high] with low < high", "Correct it.")
+        return self
 
 
 class Protocol(Document):
@@ -258,10 +272,14 @@ class Protocol(Document):
     name: str
     title: str
     question: str
+    blinding: Literal["double-blind", "open"] = "double-blind"
     population: Cohort
     gate: Gate | None = None
     arms: dict[str, Arm]
+    named_control: str | None = Field(default=None, alias="control")
+    named_primary: str | None = Field(default=None, alias="primary")
     allocation: Allocation
+    contrast: Contrast | None = None
     follow_up: float
     unit: Literal["week"] = "week"
     schedule: dict[str, Measurement]
@@ -279,14 +297,64 @@ class Protocol(Document):
         return protocol
 
     @property
+    def single_arm(self) -> bool:
+        """True when nobody is randomised: the analysis is of change from baseline."""
+        return len(self.arms) == 1
+
+    @property
     def control(self) -> str:
-        """Name of the arm without a drug."""
-        return next(name for name, arm in self.arms.items() if arm.drug is None)
+        """The arm that others are compared with; in a single-arm trial the course that nobody is given."""
+        if self.single_arm:
+            return WITHOUT
+        return self.named_control or next(name for name, arm in self.arms.items() if not arm.courses)
 
     @property
     def treatment(self) -> str:
-        """Name of the arm with the drug."""
-        return next(name for name, arm in self.arms.items() if arm.drug is not None)
+        """The arm of the primary comparison."""
+        return self.named_primary or next(name for name in self.arms if name != self.control)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Control, the arm of the primary comparison, the others: the courses that are simulated."""
+        others = (name for name in self.arms if name not in (self.control, self.treatment))
+        return self.control, self.treatment, *others
+
+    @property
+    def aware(self) -> tuple[bool, ...]:
+        """Of each regimen of `order`, whether people know that they get a drug."""
+        return tuple(
+            self.blinding == "open" and (name == WITHOUT or bool(self.arms[name].courses)) for name in self.order
+        )
+
+    @property
+    def compared(self) -> Contrast | None:
+        """Whose effects are compared: as the protocol says, or low with high TNF where both are randomised."""
+        if self.contrast is None and self.gate is not None and self.gate.low_stratum is not None:
+            return Contrast(by="gate")
+        return self.contrast
+
+    def pair(self, treatment: str) -> Protocol:
+        """One comparison with control as a trial of its own, of the sizes that its two arms have in this one."""
+        if len(self.arms) <= 2:
+            return self
+        ratio = {name: self.allocation.ratio[name] for name in (treatment, self.control)}
+        share = self.share(treatment)
+        least = sum(ratio.values()) if self.allocation.method == "fixed totals" else 1
+        sizes = tuple(least * max(round(size * share / least), 1) for size in self.evaluation.sizes)
+        return self.model_copy(
+            update={
+                "arms": {name: self.arms[name] for name in ratio},
+                "named_control": self.control,
+                "named_primary": treatment,
+                "allocation": self.allocation.model_copy(update={"ratio": ratio}),
+                "evaluation": self.evaluation.model_copy(update={"sizes": sizes}),
+            }
+        )
+
+    def share(self, treatment: str) -> float:
+        """The share of all randomised who are in one comparison with control."""
+        ratio = self.allocation.ratio
+        return 1.0 if len(self.arms) <= 2 else (ratio[treatment] + ratio[self.control]) / sum(ratio.values())
 
     @property
     def first_visit(self) -> float:
@@ -295,11 +363,7 @@ class Protocol(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Protocol:
-        drugs = [arm.drug for arm in self.arms.values()]
-        if len(drugs) != 2 or drugs.count(None) != 1:
-            raise InputError(
-                "arms", ", ".join(self.arms), "one arm with a drug and one control arm", "Correct the arms."
-            )
+        self._check_arms()
         if set(self.allocation.ratio) != set(self.arms):
             found = ", ".join(self.allocation.ratio)
             raise InputError("allocation.ratio", found, f"the arms {', '.join(self.arms)}", "Name every arm once.")
@@ -313,8 +377,8 @@ class Protocol(Document):
                 raise InputError("gate.rule", found, f"at most the {row.replicates} scheduled", "Correct one of them.")
         for name in ("lowered", "relieved"):
             endpoint: Endpoint = getattr(self.endpoints, name)
-            self._scheduled(f"endpoints.{name}", endpoint, endpoint.at)
-            self._scheduled(f"endpoints.{name}", endpoint, endpoint.baseline)
+            for visit in endpoint.visits:
+                self._scheduled(f"endpoints.{name}", endpoint, visit)
         if self.gate is not None and self.gate.at >= self.endpoints.lowered.baseline:
             raise InputError(
                 "gate.at", f"{self.gate.at:g}", "a visit before the baseline", "Measure again after the gate."
@@ -324,13 +388,32 @@ class Protocol(Document):
             raise InputError(
                 f"schedule.{late[0]}", "a visit after follow_up", f"at most {self.follow_up:g}", "Correct it."
             )
-        doses = [(name, arm) for name, arm in self.arms.items() if arm.at]
-        if doses[0][1].days[-1] > self.follow_up * factor(self.unit, "day"):
-            raise InputError(
-                f"arms.{doses[0][0]}.at", "a dose after follow_up", f"at most {self.follow_up:g}", "Correct it."
-            )
+        for name, arm in self.arms.items():
+            if arm.days and arm.days[-1] > self.follow_up * factor(self.unit, "day"):
+                raise InputError(
+                    f"arms.{name}.at", "a dose after follow_up", f"at most {self.follow_up:g}", "Correct it."
+                )
         check_sizes(self, self.evaluation.sizes)
         return self
+
+    def _check_arms(self) -> None:
+        if not any(arm.courses for arm in self.arms.values()):
+            raise InputError("arms", ", ".join(self.arms) or "none", "an arm with a drug", "Add one.")
+        free = [name for name, arm in self.arms.items() if not arm.courses]
+        for key, name in (("control", self.named_control), ("primary", self.named_primary)):
+            if name is not None and (name not in self.arms or self.single_arm):
+                raise InputError(key, repr(name), f"one of several arms: {', '.join(self.arms)}", "Correct it.")
+        if not self.single_arm and self.named_control is None and len(free) != 1:
+            found = f"{len(free)} arms without a drug"
+            raise InputError("arms", found, "one control arm, or the name of control", 'Add control = "...".')
+        if self.treatment == self.control:
+            raise InputError("primary", repr(self.treatment), "an arm other than control", "Correct it.")
+        by = self.contrast.by if self.contrast is not None else None
+        if by == "gate" and (self.gate is None or self.gate.low_stratum is None):
+            raise InputError("contrast.by", "gate", "a gate with a low stratum", "Add it, or drop the contrast.")
+        unknown = [row.arm for row in self.published if row.arm is not None and row.arm not in self.arms]
+        if unknown:
+            raise InputError("published.arm", repr(unknown[0]), f"one of {', '.join(self.arms)}", "Correct it.")
 
     def _scheduled(self, key: str, what: Gate | Endpoint, time: float) -> None:
         row = self.schedule.get(what.measure)
@@ -347,7 +430,7 @@ class Protocol(Document):
         self, subjects: int | None = None, replicates: int | None = None, sizes: tuple[int, ...] | None = None
     ) -> Protocol:
         """The protocol with other numbers of subjects, replicates or sizes, checked as if read."""
-        table = self.model_dump()
+        table = self.model_dump(by_alias=True)
         if subjects is not None:
             table["population"]["subjects"] = subjects
         if replicates is not None:
@@ -367,18 +450,3 @@ def check_sizes(protocol: Protocol, sizes: tuple[int, ...], where: str = "evalua
     if protocol.allocation.method == "fixed totals" and any(size % smallest for size in sizes):
         expected = f"multiples of {smallest}, the sum of the ratio"
         raise InputError(where, ", ".join(map(str, sizes)), expected, "Correct the sizes or the ratio.")
-
-
-def _converts(unit: str, target: str) -> bool:
-    try:
-        factor(unit, target)
-    except InputError:
-        return False
-    return True
-
-
-def _quantity(key: str, text: str) -> tuple[float, str]:
-    try:
-        return quantity(text)
-    except InputError as error:
-        raise InputError(key, error.found, error.expected, error.remedy) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -55,10 +56,22 @@ def find(kind: str, name: str | Path) -> Path:
 def load(schema: type[Schema], kind: str, name: str | Path) -> Schema:
     """A validated, frozen document of one kind, with the path it came from and the hash of its bytes."""
     path = find(kind, name)
-    try:
-        return _read(schema, kind, path, path.read_bytes())
-    except OSError as error:
-        raise InputError(str(path), f"an unreadable file ({error.strerror})", "a TOML document") from None
+    return _read(schema, kind, path, _contents(kind, path))
+
+
+def _contents(kind: str, path: Path) -> tuple[bytes, ...]:
+    """The bytes of a document and of those it is based on, itself first."""
+    paths, contents = [path], []
+    while True:
+        try:
+            contents.append(paths[-1].read_bytes())
+        except OSError as error:
+            raise InputError(str(path), f"an unreadable file ({error.strerror})", "a TOML document") from None
+        if not re.search(rb"^base\s*=", contents[-1], re.MULTILINE):
+            return tuple(contents)
+        paths.append(find(kind, str(_table(paths[-1], contents[-1]).get("base"))))
+        if paths[-1] in paths[:-1]:
+            raise InputError(f"{path}, key base", "documents based on each other", "a base of its own", "Correct it.")
 
 
 def kind_of(path: Path) -> object:
@@ -74,14 +87,26 @@ def _table(path: Path, content: bytes) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _read(schema: type[Schema], kind: str, path: Path, content: bytes) -> Schema:
-    """The document in `content`; cached, since frozen documents can be shared and are asked for often."""
-    table = _table(path, content)
+def _read(schema: type[Schema], kind: str, path: Path, contents: tuple[bytes, ...]) -> Schema:
+    """The document in `contents`; cached, since frozen documents can be shared and are asked for often."""
+    table = _table(path, contents[0])
     if table.get("kind") != kind:
         raise InputError(f"{path}, key kind", repr(table.get("kind")), repr(kind), f'Begin with kind = "{kind}".')
+    for content in contents[1:]:
+        table = _merged(_table(path, content), table)
     table["path"] = path
-    table["digest"] = hashlib.sha256(content).hexdigest()
+    table["digest"] = hashlib.sha256(b"".join(contents)).hexdigest()
     return validate(schema, table, path)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """A base with a document's own keys on top, table by table; a number, which has a source, is replaced whole."""
+    result = dict(base)
+    for key, value in own.items():
+        under = result.get(key)
+        whole = not isinstance(value, dict) or not isinstance(under, dict) or "source" in value or "source" in under
+        result[key] = value if whole else _merged(under or {}, value)
+    return result
 
 
 def validate(schema: type[Schema], table: dict[str, Any], path: Path) -> Schema:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from causalgia.documents.errors import InputError
 from causalgia.documents.parameters import Document, Formula, Page, Parameter, Unit
-from causalgia.documents.units import factor
+from causalgia.documents.units import converts, factor, quantity
 
 Values = dict[str, Parameter]
 
@@ -45,10 +45,29 @@ Share = Annotated[Parameter, AfterValidator(_share)]
 
 
 class Route(Page):
-    """How a dose enters: the model state it goes into and, for an infusion, how long it runs."""
+    """How a dose enters: into which state of the model, or in what shares into several; how late, how long, how much.
 
-    into: str
-    duration: NotNegative
+    `values` are what this route alone sets: parameters of the model, or names that the shares use. A bioavailability
+    may depend on `dose`, in mg.
+    """
+
+    into: str | dict[str, Formula]
+    duration: NotNegative | None = None
+    lag: NotNegative | None = None
+    bioavailability: Parameter | None = None
+    values: Values = {}
+
+    @property
+    def shares(self) -> dict[str, str]:
+        """State: share of the dose, a formula."""
+        return {self.into: "1"} if isinstance(self.into, str) else self.into
+
+
+class DoseRate(Page):
+    """How often an adverse event happens at a dose and above it."""
+
+    dose: str
+    drug: Share
 
 
 class AdverseEvent(Page):
@@ -59,6 +78,24 @@ class AdverseEvent(Page):
     control: Share
     serious: bool = False
     at_dose: bool = False
+    by_dose: list[DoseRate] = []
+
+    def rate(self, dose: float, unit: str) -> Parameter:
+        """The rate on the drug where one dose is `dose`: that of the highest listed dose that it reaches."""
+        reached = self.drug
+        for row in sorted(self.by_dose, key=lambda row: quantity(row.dose)[0]):
+            least, least_unit = quantity(row.dose)
+            if converts(unit, least_unit) and dose * factor(unit, least_unit) >= least:
+                reached = row.drug
+        return reached
+
+
+class Alternative(Page):
+    """Another published kinetic model of the same drug: what it gives otherwise."""
+
+    title: str
+    values: Values
+    correlations: Values = {}
 
 
 class Contraindication(Page):
@@ -70,16 +107,20 @@ class Contraindication(Page):
 
 
 class Drug(Document):
-    """A drug: pharmacokinetics, binding, antibodies against it, routes, harms."""
+    """A drug: kinetics, binding, effects, antibodies against it, routes, harms."""
 
     KIND = "drug"
     name: str
     title: str
     class_: str = Field(alias="class")
-    molar_mass: Positive
+    group: str
+    concentration: str
+    molar_mass: Positive | None = None
     pharmacokinetics: Values
     binding: Values = {}
+    effects: Values = {}
     antibodies: Values = {}
+    alternatives: dict[str, Alternative] = {}
     routes: dict[str, Route]
     adverse_events: list[AdverseEvent] = []
     contraindications: list[Contraindication] = []
@@ -87,8 +128,32 @@ class Drug(Document):
 
     @property
     def values(self) -> Values:
-        """Every parameter that the model takes from the drug."""
-        return {"M": self.molar_mass, **self.pharmacokinetics, **self.binding, **self.antibodies}
+        """Every parameter that the drug gives, whatever its route."""
+        mass = {} if self.molar_mass is None else {"M": self.molar_mass}
+        return {**mass, **self.pharmacokinetics, **self.binding, **self.effects, **self.antibodies}
+
+    def entries(self, route: str) -> Values:
+        """What people given the drug by a route have of it: its values, the route's, its lag and bioavailability."""
+        page = self.routes[route]
+        extra = {"lag": page.lag, "bioavailability": page.bioavailability}
+        drawn = {name: entry for name, entry in extra.items() if entry is not None and entry.formula is None}
+        return {**self.values, **page.values, **drawn}
+
+    def with_kinetics(self, name: str | None) -> Drug:
+        """The drug with one of its alternative models; None keeps its own."""
+        if name is None:
+            return self
+        if name not in self.alternatives:
+            known = ", ".join(self.alternatives) or "none"
+            raise InputError("kinetics", repr(name), f"an alternative of {self.name}: {known}", "Correct the name.")
+        other = self.alternatives[name]
+        parts = {key: dict(getattr(self, key)) for key in ("pharmacokinetics", "binding", "effects", "antibodies")}
+        for symbol, entry in other.values.items():
+            home = next((part for part in parts.values() if symbol in part), parts["pharmacokinetics"])
+            home[symbol] = entry
+        varying = {symbol for part in parts.values() for symbol, entry in part.items() if entry.varies}
+        kept = {k: v for k, v in self.correlations.items() if {n.strip() for n in k.split("~")} <= varying}
+        return self.model_copy(update={**parts, "correlations": other.correlations or kept})
 
 
 class History(Page):
@@ -126,6 +191,7 @@ class Condition(Document):
     KIND = "condition"
     name: str
     title: str
+    base: str | None = None
     model: str
     covariates: Values
     values: Values

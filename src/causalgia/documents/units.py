@@ -67,6 +67,23 @@ def quantity(text: str) -> tuple[float, str]:
     return value, check_unit(unit.strip())
 
 
+def converts(unit: str, target: str) -> bool:
+    """Whether a unit is of the same kind as another."""
+    try:
+        factor(unit, target)
+    except InputError:
+        return False
+    return True
+
+
+def quantity_of(key: str, text: str) -> tuple[float, str]:
+    """`quantity` of a document's key, which an error then names."""
+    try:
+        return quantity(text)
+    except InputError as error:
+        raise InputError(key, error.found, error.expected, error.remedy) from None
+
+
 @cache
 def _parse(unit: str):
     """The unit that `unit` names; a number in it, which would be lost, is refused, and so is a scale with an offset."""

@@ -1,13 +1,14 @@
 """Doses, and the records they become: the canonical form that generated code reads.
 
 A record is (time, action, index, value) with the actions of `layout`; each subject's records stand in order of time,
-and at one time observations stand first, so that an observation at a dose sees the state before it.
+and at one time observations stand first, so that an observation at a dose sees the state before it, unless the dose
+says from which observation on it is seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +27,8 @@ class Events:
     `time` NaN means no event. `state` is one name or index per event column, or an array of indices. `amount` enters
     the state at once when `duration` is 0, else evenly over `duration`; or give `rate` > 0, and the infusion lasts
     amount/rate. A constant rate for ever has `amount` inf. Overlapping infusions add. Units are the model's.
+    `seen_from` decides ties: of the observations at the event's own time, those from this row of the subject's times on
+    see it; inf, none does.
     """
 
     time: ArrayLike
@@ -33,6 +36,7 @@ class Events:
     amount: ArrayLike
     duration: ArrayLike = 0.0
     rate: ArrayLike = 0.0
+    seen_from: ArrayLike = np.inf
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,11 @@ class Doses:
     amount: Floats
     rate: Floats
     end: Floats
+    seen_from: Floats
 
     def of(self, first: int, last: int) -> Doses:
         """The doses of a range of subjects."""
-        return Doses(*(getattr(self, name)[first:last] for name in ("time", "state", "amount", "rate", "end")))
+        return Doses(*(getattr(self, field.name)[first:last] for field in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -66,24 +71,27 @@ def check_events(events: Events | None, states: Sequence[str], start: Floats) ->
     subjects = len(start)
     if events is None:
         none = np.zeros((subjects, 0))
-        return Doses(none, none.astype(np.int64), none, none, none)
+        return Doses(none, none.astype(np.int64), none, none, none, none)
     state = _state_indices(events.state, states)
-    parts = [np.asarray(x, dtype=np.float64) for x in (events.time, events.amount, events.duration, events.rate)]
+    given_parts = (events.time, events.amount, events.duration, events.rate, events.seen_from)
+    parts = [np.asarray(x, dtype=np.float64) for x in given_parts]
     try:
         columns = np.broadcast_shapes(*(np.atleast_1d(p).shape[-1:] for p in (*parts, state)))
         shape = (subjects, *columns)
-        time, amount, duration, rate = (np.broadcast_to(p, shape) for p in parts)
+        time, amount, duration, rate, seen_from = (np.broadcast_to(p, shape) for p in parts)
         state = np.broadcast_to(state, shape)
     except ValueError as error:
         shapes = ", ".join(str(p.shape) for p in (*parts, state))
         raise InputError("events", f"shapes {shapes}", f"({subjects}, events)", "Give one row a subject.") from error
     given = ~np.isnan(time)
     _check_doses(given, time, amount, duration, rate, start)
+    if np.isnan(seen_from[given]).any():
+        raise InputError("events, seen_from", "nan", "a row of the times, or inf", "Correct the event.")
     amount, rate = np.where(given, amount, 0.0), np.where(given, rate, 0.0)
     long = np.where(given & (duration > 0), duration, 1.0)
     rate = np.where(given & (duration > 0), amount / long, rate)
     lasts = np.where(duration > 0, duration, amount / np.where(rate > 0, rate, 1.0))
-    return Doses(time, state, amount, rate, time + lasts)
+    return Doses(time, state, amount, rate, time + lasts, seen_from)
 
 
 def _state_indices(state: Sequence[str] | ArrayLike, states: Sequence[str]) -> Integers:
@@ -139,7 +147,9 @@ def lower(doses: Doses, times: Floats) -> Records:
     )
     observed = np.broadcast_to(np.arange(rows), times.shape)
     index = np.concatenate([observed, doses.state, doses.state], axis=1)
-    order = np.argsort(time, axis=1, kind="stable")
+    never = np.full(doses.time.shape, nothing)  # amounts are continuous where an infusion ends
+    turn = np.concatenate([observed + 0.5, doses.seen_from, never], axis=1)
+    order = np.lexsort((turn, time), axis=1)
     time, action, index, value = (np.take_along_axis(a, order, axis=1) for a in (time, action, index, value))
     value = _running_rates(action, index, value)
     last = np.where(action == OBSERVE, np.isfinite(time), False)

@@ -70,7 +70,8 @@ def solve(
 
     `parameters` (subject, parameter) in the order of `kernel.parameters`; `times` (time,) or (subject, time) ascending,
     NaN for none; `initial` (subject, state) or None for the model's own; `start` scalar or (subject,); `outputs` names
-    from `kernel.outputs`, None for all. An observation at the time of an event sees the state before the event.
+    from `kernel.outputs`, None for all. An observation at the time of an event sees the state before the event,
+    unless `Events.seen_from` says otherwise.
     The local error of state i is held below rtol·(floorᵢ + max|xᵢ|) in the mean square over states, where `floor`,
     scalar or (state,) in the states' units, rises to 10⁻⁴ of the subject's own largest |xᵢ| so far.
     `progress` is called with the number of subjects done. A subject's results are bit-equal for any batch and threads.

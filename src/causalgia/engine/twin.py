@@ -59,7 +59,7 @@ def solve_twin(
 
 
 def _observe(integrator: _Integrator, doses: Doses, times: Floats) -> list[tuple[int, list[float]]]:
-    """Runs from one moment to the next; at each, observations come before doses."""
+    """Runs from one moment to the next; at each, observations come before doses, but for what `seen_from` says."""
     looks = [(t, row) for row, t in enumerate(times) if not math.isnan(t)]
     given = [k for k in range(doses.time.shape[1]) if not math.isnan(doses.time[0, k])]
     changes = {doses.time[0, k] for k in given} | {doses.end[0, k] for k in given if doses.rate[0, k] > 0}
@@ -69,22 +69,28 @@ def _observe(integrator: _Integrator, doses: Doses, times: Floats) -> list[tuple
     for moment, following in itertools.zip_longest(moments, moments[1:], fillvalue=math.inf):
         if not integrator.advance(moment):
             break
-        due = [row for t, row in looks if t == moment]
-        rows += [(row, integrator.system.outputs(moment, integrator.y, integrator.p)) for row in due]
+        boluses = [k for k in given if doses.rate[0, k] == 0 and doses.time[0, k] == moment]
+        for row in [row for t, row in looks if t == moment]:
+            _give(integrator, doses, [k for k in boluses if doses.seen_from[0, k] <= row])
+            boluses = [k for k in boluses if doses.seen_from[0, k] > row]
+            rows.append((row, integrator.system.outputs(moment, integrator.y, integrator.p)))
         if moment in changes and following < math.inf:
-            _disturb(integrator, doses, given, moment)
+            _give(integrator, doses, boluses)
+            _infuse(integrator, doses, given, moment)
             integrator.restart(following)
     return rows
 
 
-def _disturb(integrator: _Integrator, doses: Doses, given: list[int], now: float) -> None:
+def _give(integrator: _Integrator, doses: Doses, boluses: list[int]) -> None:
+    for k in boluses:
+        integrator.y[doses.state[0, k]] += doses.amount[0, k]
+
+
+def _infuse(integrator: _Integrator, doses: Doses, given: list[int], now: float) -> None:
     running = np.zeros_like(integrator.y)
     for k in given:
-        state, rate = doses.state[0, k], doses.rate[0, k]
-        if rate == 0 and doses.time[0, k] == now:
-            integrator.y[state] += doses.amount[0, k]
-        if rate > 0 and doses.time[0, k] <= now < doses.end[0, k]:
-            running[state] += rate
+        if doses.rate[0, k] > 0 and doses.time[0, k] <= now < doses.end[0, k]:
+            running[doses.state[0, k]] += doses.rate[0, k]
     integrator.infusion = running
 
 

@@ -20,15 +20,19 @@ from causalgia.population.draw import check_entries, draw
 
 Progress = Callable[[int], None]
 
-# What a parameter of an absent drug is: its amounts are zero, so it multiplies zeros, and any finite number will do.
-ABSENT = 1.0
 # Relative tolerance of every simulation: pain is then within 0.002 points of the exact solution, see the tests.
 RTOL = 1e-4
-# Individual parameters that act outside the model, by the condition: the injury, the assay, the placebo response.
-OUTSIDE = ("recovery", "PEF", "PHA")
-INJURY = "S_injury"
+# Individual parameters that act outside the model: the assay, the response to placebo and to knowing the treatment.
+OUTSIDE = ("recovery", "PEF", "PHA", "open_bias")
+# What enters which state at day 0: the injury, and an autoimmune drive.
+ONSET = {"S": "S_injury", "A": "S_auto"}
 # Covariates that dosing and tables need, in the unit that formulas and doses read.
 COVARIATES = {"weight": "kg", "age": "year", "female": "1"}
+
+
+def model_page(model: str) -> Path:
+    """Where a model's page is."""
+    return LIBRARY / "models" / f"{model}.ant"
 
 
 def increments(progress: Progress | None) -> Progress | None:
@@ -66,25 +70,25 @@ def check_unit(where: str, unit: str, target: str, *, same: bool = False) -> Non
 
 @dataclass(frozen=True)
 class Population:
-    """A condition's people: its documents and the model's kernel."""
+    """A condition's people: its documents, and the kernel of their history, without drugs."""
 
     condition: Condition
     shared: Parameters
     kernel: Kernel
+    onset: tuple[str, ...]
 
     @classmethod
     def load(cls, name: str | Path) -> Population:
         """The population of a condition, from the library or a path."""
         condition = Condition.load(name)
         shared = Parameters.load(condition.model)
-        kernel = load_kernel(LIBRARY / "models" / f"{condition.model}.ant")
-        check_names(f"{shared.path}, key values", shared.values, kernel.parameters)
-        for key, values in (
-            ("values", condition.values),
-            *((f"worlds.{w}", page.values) for w, page in condition.worlds.items()),
-        ):
-            check_names(f"{condition.path}, key {key}", values, (*kernel.parameters, *OUTSIDE, INJURY))
-        population = cls(condition, shared, kernel)
+        given = [shared.values, condition.values, *(page.values for page in condition.worlds.values())]
+        onset = tuple(s for s, cause in ONSET.items() if any(v[cause].begins for v in given if cause in v))
+        kernel = load_kernel(model_page(condition.model), entered=onset)
+        keys = ["values", "values", *(f"worlds.{world}" for world in condition.worlds)]
+        for document, key, values in zip([shared, *[condition] * (len(keys) - 1)], keys, given, strict=True):
+            check_names(f"{document.path}, key {key}", values, (*kernel.all_parameters, *OUTSIDE, *ONSET.values()))
+        population = cls(condition, shared, kernel, onset)
         population._check()
         return population
 
@@ -92,7 +96,7 @@ class Population:
         """Raises InputError where formulas, units or criteria do not fit each other or the model."""
         condition = self.condition
         for key, given, needed in (
-            ("values", condition.values, (*OUTSIDE, INJURY)),
+            ("values", self.entries, (*OUTSIDE, *ONSET.values())),
             ("covariates", condition.covariates, COVARIATES),
         ):
             missing = sorted(set(needed) - given.keys())
@@ -175,13 +179,28 @@ class Population:
         entries = {**self.entries, **self.condition.worlds[world].values}
         return covariates | draw(entries, seed, people, covariates, self.condition.correlations)
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Parameters of the model that people have, whatever they are given."""
+        return tuple(symbol for symbol in self.kernel.all_parameters if symbol in self.entries)
+
     def matrix(self, values: Mapping[str, np.ndarray], entries: Mapping[str, Parameter], people: int) -> np.ndarray:
-        """Model parameters (person, symbol) in the model's units; a symbol without a value is an absent drug's."""
-        columns = np.full((people, len(self.kernel.parameters)), ABSENT)
-        for j, symbol in enumerate(self.kernel.parameters):
-            if symbol in values:
-                columns[:, j] = values[symbol] * self.factor(symbol, entries[symbol])
-        return columns
+        """Values of `symbols` (person, symbol) in the model's units."""
+        columns = [values[symbol] * self.factor(symbol, entries[symbol]) for symbol in self.symbols]
+        return np.column_stack([np.broadcast_to(column, people) for column in columns])
+
+    def of_kernel(self, kernel: Kernel, matrix: np.ndarray, drug: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The columns (person, parameter) that a kernel reads, a drug's in place of people's own.
+
+        Raises InputError for a parameter that neither gives.
+        """
+        columns = []
+        for symbol in kernel.parameters:
+            if symbol not in drug and symbol not in self.symbols:
+                expected = f"a value in {self.shared.path.name}, the condition or the drug"
+                raise InputError(f"{self.condition.path}", f"no value for {symbol}", expected, "Add it.")
+            columns.append(drug[symbol] if symbol in drug else matrix[:, self.symbols.index(symbol)])
+        return np.column_stack(columns)
 
     def factor(self, symbol: str, entry: Parameter) -> float:
         """What turns a document's value of a symbol into the model's unit."""
@@ -196,15 +215,13 @@ class Population:
         entry = self._entry(world, last, seed)[first:]
         settle = history.settle.typical * factor(history.settle.unit, "day")
         parameters = self.matrix(values, entries, people)
-        injury = Events(
-            time=np.zeros((people, 1)), state=("S",), amount=values[INJURY][:, None], duration=np.zeros((people, 1))
-        )
+        causes = np.column_stack([values[ONSET[state]] for state in self.onset])
         solution = solve(
             self.kernel,
-            parameters,
+            self.of_kernel(self.kernel, parameters, {}),
             entry[:, None],
             start=-settle,
-            events=injury,
+            events=Events(time=np.zeros((people, len(self.onset))), state=self.onset, amount=causes),
             rtol=RTOL,
             progress=increments(progress),
         )
@@ -248,7 +265,7 @@ class Population:
                 "world": worlds,
                 "title": ("world", titles),
                 "prior": ("world", prior),
-                "symbol": list(self.kernel.parameters),
+                "symbol": list(self.symbols),
                 "compartment": list(self.kernel.states),
             },
             attrs={

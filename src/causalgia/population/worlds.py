@@ -37,7 +37,8 @@ class World:
     """One world over the pool: person p of the pool is row `row[p]` of structural world `source[p]`, or absent (row
     -1).
 
-    `people` names who lives in it: worlds of the same people differ by their rule alone.
+    `people` names who lives in it: worlds of the same people differ by their rule alone. `aware` says of each regimen
+    whether people know that it is a drug, which relieves pain in any world.
     """
 
     name: str
@@ -45,7 +46,8 @@ class World:
     people: str
     rule: Rule
     outcomes: xr.Dataset
-    control: str
+    order: tuple[str, ...]
+    aware: tuple[bool, ...]
     source: np.ndarray
     row: np.ndarray
 
@@ -67,9 +69,17 @@ class World:
         """A covariate or individual parameter of each person, (person,); NaN where absent."""
         return self._mask(self.outcomes[name].values[self.source, self.row])
 
-    def output(self, name: str, week: float) -> np.ndarray:
-        """A model output at a week, (regimen, person): control first, then treatment; NaN where absent."""
-        return self._revealed(name, int(np.flatnonzero(self.outcomes["time"].values == week)[0]))
+    def output(self, name: str, week: float, *, expectation: bool = True) -> np.ndarray:
+        """A model output at a week, (regimen, person), in the order of `order`: control first; NaN where absent.
+
+        Without `expectation` it is what the regimen does, not what people who know of it report.
+        """
+        at = int(np.flatnonzero(self.outcomes["time"].values == week)[0])
+        values = self._revealed(name, at)
+        if name != "NRS" or not expectation or not any(self.aware):
+            return values
+        left = self._mask(self.outcomes["expectation"].values[self.source, self.row, at])
+        return np.where(np.array(self.aware)[:, None], values * left, values)
 
     def course(self, name: str) -> np.ndarray:
         """A model output at all times, (regimen, person, time)."""
@@ -77,23 +87,28 @@ class World:
 
     def _revealed(self, name: str, at: int | slice) -> np.ndarray:
         values = self.outcomes[name].values
-        regimens = list(self.outcomes["regimen"].values)
-        control = regimens.index(self.control)
-        rows = self._mask(values[self.source, control, self.row, at])
-        treated = self._mask(values[self.source, 1 - control, self.row, at])
+        known = list(self.outcomes["regimen"].values)
         rule = self.rule_of((name,))
-        if rule == "control":
-            treated = rows
-        elif rule == "shift":
-            treated = rows + np.nanmean(treated - rows, axis=0)
-        return np.stack([rows, treated])
+        result: list[np.ndarray] = []
+        for regimen in self.order:
+            rows = self._mask(values[self.source, known.index(regimen), self.row, at])
+            if result and rule == "control":
+                rows = result[0]
+            elif result and rule == "shift":
+                rows = result[0] + np.nanmean(rows - result[0], axis=0)
+            result.append(rows)
+        return np.stack(result)
 
     def _mask(self, values: np.ndarray) -> np.ndarray:
         return np.where(self.present if values.ndim == 1 else self.present[:, None], values, np.nan)
 
 
-def worlds(outcomes: xr.Dataset, control: str) -> dict[str, World]:
-    """All six worlds over one pool: everybody who is enrolled in any structural world, in the order of injury."""
+def worlds(outcomes: xr.Dataset, order: tuple[str, ...], aware: tuple[bool, ...] | None = None) -> dict[str, World]:
+    """All six worlds over one pool: everybody who is enrolled in any structural world, in the order of injury.
+
+    `order` names the regimens that are compared, control first; `aware` those that people know to be a drug.
+    """
+    known = aware or (False,) * len(order)
     ids = outcomes["id"].values
     failed = (outcomes["status"].values != 0).any(axis=1)
     pool = np.unique(ids)
@@ -105,11 +120,11 @@ def worlds(outcomes: xr.Dataset, control: str) -> dict[str, World]:
     simulated = Rule("drug", "drug")
     for w, name in enumerate(outcomes["world"].values.tolist()):
         title, source = str(outcomes["title"].values[w]), np.full(len(pool), w)
-        result[name] = World(name, title, name, simulated, outcomes, control, source, rows[w])
+        result[name] = World(name, title, name, simulated, outcomes, order, known, source, rows[w])
     source = _mixture(outcomes, pool)
     row = rows[source, np.arange(len(pool))]
     for name, (title, rule) in CONTROLS.items():
-        result[name] = World(name, title, MIXTURE, rule, outcomes, control, source, row)
+        result[name] = World(name, title, MIXTURE, rule, outcomes, order, known, source, row)
     return result
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalgia.report.verdict import predicted
 from causalgia.report.words import between, fixed, listed, number, p_value, percent
 
 if TYPE_CHECKING:
@@ -29,8 +30,11 @@ COLUMNS = (
     ("truth_lowered", "true diff., log TNF", 1, 2),
     ("bias_lowered", "bias, log TNF", 1, 3),
     ("coverage_lowered", "coverage, log TNF, %", 100, 1),
-    ("spared", "effect differs by TNF, %", 100, 1),
+    ("spared", "effect found to differ, %", 100, 1),
+    ("contrast_truth", "true difference of effects", 1, 2),
+    ("contrast_width", "width of its interval", 1, 2),
 )
+CONTRAST = ("spared", "contrast_truth", "contrast_width")
 
 
 def page(table: Json) -> str:
@@ -47,13 +51,13 @@ def page(table: Json) -> str:
         figures=drawings(table),
         looks=looks(table["worlds"]),
         answer_first=ANSWER_FIRST,
-        columns=[column for column in COLUMNS if column[0] != "spared" or table["protocol"]["low_share"]],
+        columns=[column for column in COLUMNS if column[0] not in CONTRAST or table["protocol"]["compared"]],
         gates=gate_groups(table),
         assumed=_grouped(table["assumed"]),
         kinds={row["name"]: row["kind"] for row in table["documents"]},
         is_assumed={(row["where"], row["name"]) for row in table["assumed"]},
         cost=_cost(table),
-        chances=[_chance(row, table) for row in table["protocol"]["published"]],
+        chances=[_chance(row) for row in table["protocol"]["published"]],
         harm=_by_term(table["trial"]["answers"]["harm"]["details"]),
         responders=_by_term(table["trial"]["answers"]["relieved"]["details"]),
     )
@@ -129,18 +133,17 @@ def _cost(table: Json) -> list[Json]:
     return rows
 
 
-def _chance(row: Json, table: Json) -> str:
-    """How probable the structural worlds made a published result; a dash where they say nothing of it."""
+def _chance(row: Json) -> str:
+    """What the structural worlds said of a published result; a dash where they say nothing of it."""
     if row["endpoint"] is None:
-        return fixed(None)
-    size = str(table["protocol"]["sizes"][-1])
-    values = [
-        table["evaluation"]["worlds"][world["name"]]["sizes"][size][row["endpoint"]]["value"]
-        for world in table["worlds"]
-        if world["structural"]
-    ]
-    chances = [value if row["significant"] else 1 - value for value in values if value is not None]
-    return between(chances, lambda x: percent(x, 1))
+        return f"{fixed(None)} not predicted"
+    parts = []
+    if row["chance"] is not None:
+        shares = between([cell["value"] for cell in row["chance"].values()], lambda x: percent(x, 1))
+        parts.append(shares + ("" if row["significant"] else " of no significant difference"))
+    if row["estimate"] is not None or row["chance"] is None:
+        parts.append(predicted(row))
+    return "; ".join(parts)
 
 
 def _by_term(details: Iterable[Json]) -> dict[str, dict[str, Json]]:

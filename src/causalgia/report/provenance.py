@@ -6,12 +6,14 @@ import hashlib
 import re
 from typing import Any
 
-from causalgia.documents import Condition, Drug, Instrument, Parameters, Protocol
+from causalgia.documents import Condition, Instrument, Parameters, Protocol
 from causalgia.documents.parameters import Parameter
 from causalgia.documents.reader import LIBRARY
 from causalgia.evidence.base import Evidence
 from causalgia.evidence.check import named
 from causalgia.evidence.words import FOLDER
+from causalgia.population.dosing import drug_of
+from causalgia.trial.harm import drugs_of
 
 Json = dict[str, Any]
 # What assumed numbers mean where neither their name nor the model page says so.
@@ -37,8 +39,7 @@ def documents(protocol: Protocol) -> list[Json]:
         ("condition", condition.name, condition),
         ("parameters", condition.model, shared),
     ]
-    drugs = [arm.drug for arm in protocol.arms.values() if arm.drug is not None]
-    used += [("drug", drug.name, drug) for drug in map(Drug.load, drugs)]
+    used += [("drug", drug.name, drug) for drug in drugs_of(protocol)]
     used += [("instrument", read.name, read) for read in map(Instrument.load, protocol.schedule)]
     model = {"kind": "model", "name": condition.model, "sha256": hashlib.sha256(_model_page(condition)).hexdigest()}
     return [{"kind": kind, "name": name, "sha256": document.digest} for kind, name, document in used] + [model]
@@ -68,9 +69,9 @@ def _numbers(protocol: Protocol) -> dict[str, dict[str, Parameter]]:
     }
     for world, page in condition.worlds.items():
         groups[f"world {world}"] = page.values
-    for arm in protocol.arms.values():
-        if arm.drug is not None:
-            groups[Drug.load(arm.drug).name] = Drug.load(arm.drug).values
+    for course in (course for arm in protocol.arms.values() for course in arm.courses):
+        drug = drug_of(course)
+        groups[drug.name] = groups.get(drug.name, {}) | drug.entries(course.route or "")
     for name in protocol.schedule:
         instrument = Instrument.load(name)
         errors = {"day error": instrument.day_error, "replicate error": instrument.replicate_error}
@@ -113,10 +114,10 @@ def sources(protocol: Protocol) -> list[Json]:
     """Citation and identifiers of every study that a number, a harm or a published result names, by key."""
     evidence = Evidence.load(FOLDER)
     condition = Condition.load(protocol.population.condition)
-    drug = Drug.load(protocol.arms[protocol.treatment].drug or "")
+    drugs = drugs_of(protocol)
     texts = [entry.source for entries in _numbers(protocol).values() for entry in entries.values()]
-    texts += [entry.source for event in drug.adverse_events for entry in (event.drug, event.control)]
-    texts += [row.source for row in drug.contraindications]
+    texts += [entry.source for drug in drugs for e in drug.adverse_events for entry in (e.drug, e.control)]
+    texts += [row.source for drug in drugs for row in drug.contraindications]
     texts += [row.source for row in condition.published] + [row.source for row in protocol.published]
     found = {study.key: study for text in texts for key in named(text) if (study := evidence.resolve(key)) is not None}
     return [

@@ -15,12 +15,14 @@ from causalgia.design.batch import CHARACTERISTICS
 from causalgia.design.gate import GATE
 from causalgia.design.plan import wounds_per_subject
 from causalgia.documents import Condition, Drug, Instrument, Protocol, streams
-from causalgia.documents.protocol import Endpoint
+from causalgia.documents.protocol import Endpoint, PublishedResult
 from causalgia.documents.units import factor
 from causalgia.measurement.readings import Noise, from_scale, read, visit_value
+from causalgia.population.outcomes import concentrations
 from causalgia.population.worlds import World, worlds
 from causalgia.report.provenance import assumed, documents, sources
 from causalgia.report.verdict import verdict
+from causalgia.trial.harm import drugs_of, harm_rates
 from causalgia.trial.visits import latent
 
 Tables = dict[str, pl.DataFrame]
@@ -34,24 +36,27 @@ def results(
     protocol: Protocol, outcomes: xr.Dataset, trial: Tables, answers: dict[str, Answer], characteristics: xr.Dataset
 ) -> Json:
     """All numbers of a run, ready for JSON: no clock times, no paths of this machine, NaN as null."""
-    every = worlds(outcomes, protocol.control)
+    pair = protocol.pair(protocol.treatment)
+    every = worlds(outcomes, pair.order, pair.aware)
     structural = {name: world for name, world in every.items() if world.structural}
     table = {
         "causalgia": __version__,
-        "protocol": _protocol(protocol),
+        "protocol": _protocol(protocol)
+        | {"published": [_published(row, protocol, characteristics) for row in protocol.published]},
         "seed": {"population": int(outcomes.attrs["seed"]), "evaluation": int(characteristics.attrs["seed"])},
         "documents": documents(protocol),
         "assumed": assumed(protocol),
         "sources": sources(protocol),
         "worlds": [{"name": w.name, "title": w.title, "structural": w.structural} for w in every.values()],
-        "population": {name: _population(protocol, world) for name, world in structural.items()},
-        "trajectories": {name: _trajectories(protocol, world) for name, world in structural.items()},
+        "population": {name: _population(pair, world) for name, world in structural.items()},
+        "trajectories": {name: _trajectories(pair, world) for name, world in structural.items()},
         "trial": {
             "world": trial["truth"]["WORLD"][0] if "truth" in trial else None,
             "flow": _flow(protocol, trial),
             "answers": {key: asdict(answer) for key, answer in answers.items()},
         },
         "evaluation": evaluation(characteristics),
+        "comparisons": _comparisons(protocol, characteristics),
         "harm": _harm(protocol),
     }
     table["verdict"] = verdict(protocol, table)
@@ -59,18 +64,16 @@ def results(
 
 
 def _protocol(protocol: Protocol) -> Json:
-    arms = {
-        name: "control"
-        if arm.drug is None
-        else f"{Drug.load(arm.drug).name} {arm.route}, {arm.dose} at {arm.unit}s {', '.join(f'{t:g}' for t in arm.at)}"
-        for name, arm in protocol.arms.items()
-    }
+    arms = {name: arm.text(_title) for name, arm in protocol.arms.items()}
     endpoints = {name: _endpoint(getattr(protocol.endpoints, name)) for name in ("lowered", "relieved")}
     return {
         "name": protocol.name,
         "title": protocol.title,
         "question": protocol.question,
         "arms": arms,
+        "single_arm": protocol.single_arm,
+        "blinding": protocol.blinding,
+        "drugs": [drug.title for drug in drugs_of(protocol)],
         "control": protocol.control,
         "treatment": protocol.treatment,
         "doses": [day / factor(protocol.unit, "day") for day in protocol.arms[protocol.treatment].days],
@@ -80,6 +83,8 @@ def _protocol(protocol: Protocol) -> Json:
         if protocol.gate
         else None,
         "gate_delay": protocol.endpoints.lowered.baseline - protocol.gate.at if protocol.gate else None,
+        "compared": protocol.compared.by if protocol.compared else None,
+        "cut_days": protocol.compared.cut_days if protocol.compared and protocol.compared.by == "duration" else None,
         "low_share": protocol.gate.low_stratum.share if protocol.gate and protocol.gate.low_stratum else None,
         "endpoints": endpoints,
         "relevant": protocol.endpoints.relevant.value,
@@ -90,20 +95,25 @@ def _protocol(protocol: Protocol) -> Json:
         "wounds_per_subject": wounds_per_subject(protocol),
         "follow_up": protocol.follow_up,
         "assumptions": list(protocol.assumptions),
-        "published": [row.model_dump() for row in protocol.published],
     }
+
+
+def _title(drug: str) -> str:
+    return Drug.load(drug).title
 
 
 def _endpoint(endpoint: Endpoint) -> Json:
     """What is measured when, with the assay's limit where it has one."""
     instrument = Instrument.load(endpoint.measure)
-    limit = instrument.lloq
+    limit, responder = instrument.lloq, endpoint.responder
+    kind = "" if responder is None else "%" if responder.relative else responder.unit.replace("score", "points")
+    fall = "" if responder is None else f"{responder.fall:g} {kind}"
     return {
-        "title": instrument.title,
-        "unit": instrument.unit,
+        "title": instrument.title if responder is None else f"share with a fall of at least {fall}: {instrument.title}",
+        "unit": instrument.unit if responder is None else "share",
         "side": endpoint.side,
         "week": endpoint.at,
-        "better": instrument.better,
+        "better": instrument.better if responder is None else "higher",
         "limit": limit.typical if limit else None,
         "limit_assumed": limit.assumed if limit else None,
     }
@@ -172,8 +182,12 @@ def _trajectories(protocol: Protocol, world: World) -> Json:
     people = np.flatnonzero(world.present)
     weeks = [float(week) for week in world.outcomes["time"].values]
     table: Json = {"weeks": weeks, "percentiles": list(BANDS), "units": TRAJECTORIES}
+    drug = concentrations(protocol)[0]
     for name in TRAJECTORIES:
-        value = world.course("TNF") + world.course("bound") if name == "total" else world.course(name)
+        if name == "total":
+            value = world.course("TNF") + world.course("bound")
+        else:
+            value = world.course(drug if name == "Cp" else name)
         by_week = np.ascontiguousarray(value[:, people].transpose(2, 0, 1))
         control, treated = np.percentile(by_week, BANDS, axis=2).transpose(2, 1, 0)  # (regimen, week, percentile)
         table[name] = {protocol.control: control.tolist(), protocol.treatment: treated.tolist()}
@@ -199,39 +213,83 @@ def _flow(protocol: Protocol, trial: Tables) -> Json:
 
 
 def evaluation(characteristics: xr.Dataset) -> Json:
-    """Characteristics and gate figures by world, each value with its standard error."""
-
-    def cell(name: str, world: int, size: int | None) -> Json:
-        at = (world,) if size is None else (world, size)
-        return {"value": float(characteristics[name].values[at]), "se": float(characteristics[f"{name}_se"].values[at])}
-
+    """Characteristics and gate figures of the primary comparison by world, each value with its standard error."""
+    primary = _comparison(characteristics, 0)
     table: Json = {"replicates": int(characteristics.attrs["replicates"]), "worlds": {}}
     table["meaning"] = {**CHARACTERISTICS, **GATE}
-    for w, world in enumerate(characteristics["world"].values):
+    for w, world in enumerate(primary["world"].values):
         sizes = {
-            str(size): {name: cell(name, w, s) for name in CHARACTERISTICS}
-            for s, size in enumerate(characteristics["size"].values)
+            str(size): {name: _cell(primary, name, (w, s)) for name in CHARACTERISTICS}
+            for s, size in enumerate(primary["size"].values)
         }
-        gate = {name: cell(name, w, None) for name in GATE if name in characteristics}
+        gate = {name: _cell(primary, name, (w,)) for name in GATE if name in primary}
         table["worlds"][str(world)] = {"sizes": sizes, "gate": gate}
     return table
 
 
+def _comparison(characteristics: xr.Dataset, place: int) -> xr.Dataset:
+    return characteristics.isel(comparison=place) if "comparison" in characteristics.dims else characteristics
+
+
+def _cell(characteristics: xr.Dataset, name: str, at: tuple[int, ...]) -> Json:
+    return {"value": float(characteristics[name].values[at]), "se": float(characteristics[f"{name}_se"].values[at])}
+
+
+COMPARED = ("lowered", "truth_lowered", "relieved", "truth", "bias", "width")
+
+
+def _comparisons(protocol: Protocol, characteristics: xr.Dataset) -> list[Json]:
+    """Every arm against control at the largest size, where there are several."""
+    rows = []
+    for place, arm in enumerate(protocol.order[1:]):
+        part = _comparison(characteristics, place)
+        worlds = {
+            str(world): {name: _cell(part, name, (w, -1)) for name in COMPARED}
+            for w, world in enumerate(part["world"].values)
+        }
+        rows.append({"arm": arm, "control": protocol.control, "worlds": worlds})
+    return rows if len(rows) > 1 else []
+
+
+def _published(row: PublishedResult, protocol: Protocol, characteristics: xr.Dataset) -> Json:
+    """A published result beside what the structural worlds predicted of it, at the largest size.
+
+    `chance` is the probability of its significance, or of its absence; `predicted` the estimate's mean and standard
+    deviation between trials, on the scale of the analysis.
+    """
+    table = row.model_dump()
+    if row.endpoint is None:
+        return table | {"chance": None, "predicted": None}
+    arm = row.arm if row.arm is not None and row.arm != protocol.control else protocol.treatment
+    part = _comparison(characteristics, protocol.order.index(arm) - 1)
+    tail = "_lowered" if row.endpoint == "lowered" else ""
+    chance, predicted = {}, {}
+    for w in np.flatnonzero(part["structural"].values).tolist():
+        world = str(part["world"].values[w])
+        found = _cell(part, row.endpoint, (w, -1))
+        chance[world] = found if row.significant else {"value": 1 - found["value"], "se": found["se"]}
+        truth, bias, spread = (_cell(part, f"{name}{tail}", (w, -1))["value"] for name in ("truth", "bias", "spread"))
+        predicted[world] = {"mean": truth + bias, "sd": spread}
+    return table | {"chance": chance if row.significant is not None else None, "predicted": predicted}
+
+
 def _harm(protocol: Protocol) -> Json:
-    drug = Drug.load(protocol.arms[protocol.treatment].drug or "")
+    """What each drug does besides: rates in the primary arm and in control, and who should not get it."""
     return {
         "events": [
             {
                 "term": event.term,
                 "serious": event.serious,
-                "drug": event.drug.typical,
-                "control": event.control.typical,
-                "source_drug": event.drug.source,
+                "drug": event.rates[protocol.treatment],
+                "control": event.rates[protocol.control],
+                "source_drug": "; ".join(f"{entry.source}" for entry in event.drugs.values()),
                 "source_control": event.control.source,
             }
-            for event in drug.adverse_events
+            for event in harm_rates(protocol)
         ],
-        "contraindications": [row.model_dump() for row in drug.contraindications],
+        "contraindications": [
+            {"drug": drug.title, **row.model_dump()} for drug in drugs_of(protocol) for row in drug.contraindications
+        ],
     }
 
 

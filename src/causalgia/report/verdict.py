@@ -29,7 +29,7 @@ def verdict(protocol: Protocol, table: Json) -> list[str]:
     sentences += _could_not_show(protocol, table, structural)
     sentences += _gate(protocol, table, structural)
     sentences.append(_cost(protocol, table, structural))
-    sentences += [_published(row, table, structural) for row in table["protocol"]["published"]]
+    sentences += [_published(row) for row in table["protocol"]["published"]]
     return sentences
 
 
@@ -76,8 +76,9 @@ def _could_show(protocol: Protocol, table: Json, structural: list[str]) -> list[
     endpoint = table["protocol"]["endpoints"]["relieved"]
     power = [row["relieved"] for row in rows]
     found = (
-        f"With {size} randomised, the trial would find TNF significantly lowered in "
-        f"{_range([row['lowered'] for row in rows])} of replicates, and a significant difference in "
+        f"With {size} {'treated' if protocol.single_arm else 'randomised'}, the trial would find TNF significantly "
+        "lowered in "
+        f"{_range([row['lowered'] for row in rows])} of replicates, and a significant {_kind(protocol)} in "
         f"{_lower_first(endpoint['title'])} at {protocol.unit} {endpoint['week']:g} in {_range(power)}, depending on "
         "the world (Monte Carlo standard errors in brackets)."
     )
@@ -86,9 +87,13 @@ def _could_show(protocol: Protocol, table: Json, structural: list[str]) -> list[
     return [found, _true_effect(protocol, structural, rows, endpoint), needed]
 
 
+def _kind(protocol: Protocol) -> str:
+    return "change" if protocol.single_arm else "difference"
+
+
 def _true_effect(protocol: Protocol, structural: list[str], rows: list[Json], endpoint: Json) -> str:
     """How large the effect truly is, beside the interval's width and the difference held to matter."""
-    unit = "points" if endpoint["unit"] == "score" else endpoint["unit"]
+    unit = {"score": "points", "share": "(shares)"}.get(endpoint["unit"], endpoint["unit"])
     relevant = protocol.endpoints.relevant
     direction = -1 if endpoint["better"] == "lower" else 1
     cells = zip(structural, rows, strict=True)
@@ -125,20 +130,37 @@ def _could_not_show(protocol: Protocol, table: Json, structural: list[str]) -> l
     null = evaluation["null"]["sizes"][size]["relieved"]
     bypass, none = (evaluation[world]["sizes"][size]["claim"] for world in ("bypass", "no mediation"))
     real = [evaluation[world]["sizes"][size]["claim"] for world in structural]
-    lines = [f"Were the drug inert, {percent(null)} of trials would still find a significant difference, by chance."]
+    why = "by natural recovery, regression to the mean and expectation" if protocol.single_arm else "by chance"
+    lines = [f"Were the drug inert, {percent(null)} of trials would still find a significant {_kind(protocol)}, {why}."]
+    if protocol.single_arm:
+        rows = [evaluation[world]["sizes"][size] for world in structural]
+        lines.append(
+            f"Without a control arm the change overstates the drug: its mean differs from the drug's true effect by "
+            f"{_plain([row['bias'] for row in rows])}."
+        )
     lines.append(
         "That TNF and symptoms both improve does not show that one follows from the other: both improve significantly "
         f"in {_range(real)} of replicates where relief does run through TNF, in {percent(bypass)} where the drug "
         f"relieves by another way, and in {percent(none)} where it lowers TNF and symptoms do not follow."
     )
-    if protocol.gate is None or protocol.gate.low_stratum is None:
-        lines.append("No group with low TNF is randomised as such, so the trial cannot say who should be spared.")
-        return lines
-    spared = [evaluation[world]["sizes"][size]["spared"] for world in structural]
-    text = f"It would find that the effect differs between high and low TNF in {_range(spared)} of replicates"
-    chance = all(cell["value"] < 2 * protocol.evaluation.alpha for cell in spared)
-    lines.append(text + (", hardly more than by chance: it could not say who should be spared." if chance else "."))
-    return lines
+    return [*lines, _contrast(protocol, [evaluation[world]["sizes"][size] for world in structural])]
+
+
+def _contrast(protocol: Protocol, rows: list[Json]) -> str:
+    """What the trial could say of who should be spared."""
+    compared = protocol.compared
+    if compared is None or protocol.single_arm:
+        return "No group with low TNF is randomised as such, so the trial cannot say who should be spared."
+    groups = ("low", "high TNF") if compared.by == "gate" else ("long", "short duration")
+    spared = [row["spared"] for row in rows]
+    chance = all(cell["value"] < 2 * protocol.evaluation.alpha for cell in spared if isfinite(cell["value"]))
+    poor = ", hardly more than by chance: it could not say who should be spared" if chance else ""
+    return (
+        f"The effect with {groups[0]} minus the effect with {groups[1]} is truly "
+        f"{_plain([row['contrast_truth'] for row in rows])}; the trial's interval of it is "
+        f"{_plain([row['contrast_width'] for row in rows])} wide, and it would find a difference in {_range(spared)} "
+        f"of replicates{poor}."
+    )
 
 
 def _gate(protocol: Protocol, table: Json, structural: list[str]) -> list[str]:
@@ -170,21 +192,38 @@ def _cost(protocol: Protocol, table: Json, structural: list[str]) -> str:
     )
 
 
-def _published(row: Json, table: Json, structural: list[str]) -> str:
+def _published(row: Json) -> str:
     """A published result, and how probable the simulation made it: never fitted, so a poor prediction stands here as
     one.
     """
     text = f"Published: {row['outcome']}: {row['result']} ({row['source']})."
     if row["endpoint"] is None:
         return text + " The simulation makes no prediction of it."
-    size = str(table["protocol"]["sizes"][-1])
-    cells = [table["evaluation"]["worlds"][world]["sizes"][size][row["endpoint"]] for world in structural]
-    chances = [cell if row["significant"] else {"value": 1 - cell["value"], "se": cell["se"]} for cell in cells]
+    if row["chance"] is None:
+        return text + f" The structural worlds predicted {predicted(row)}."
+    chances = [cell for cell in row["chance"].values() if cell["value"] is not None and isfinite(cell["value"])]
+    if not chances:
+        return text + " No trial of this size could be analysed."
     seen = "that result" if row["significant"] else "a non-significant result"
     text += f" The structural worlds gave {seen} a probability of {_range(chances)}"
+    if row["estimate"] is not None:
+        text += f", and predicted {predicted(row)}"
     if max(cell["value"] for cell in chances) < SURPRISE:
         return text + ": it contradicts their priors, or the assay did not read what is assumed here."
     return text + "."
+
+
+def predicted(row: Json) -> str:
+    """The estimate that the structural worlds expected, with the range that 95 % of trials would give."""
+    cells = (row["predicted"] or {}).values()
+    known = [cell for cell in cells if all(x is not None and isfinite(x) for x in (cell["mean"], cell["sd"]))]
+    if not known:
+        return "nothing that a trial of this size could estimate"
+    means = sorted(cell["mean"] for cell in known)
+    low, high = min(c["mean"] - 1.96 * c["sd"] for c in known), max(c["mean"] + 1.96 * c["sd"] for c in known)
+    middle = f"{means[0]:.2f}" if f"{means[0]:.2f}" == f"{means[-1]:.2f}" else f"{means[0]:.2f} to {means[-1]:.2f}"
+    scale = " in the natural logarithm" if row["endpoint"] == "lowered" else ""
+    return f"an estimate of {middle}{scale} (95 % of trials between {low:.2f} and {high:.2f})".replace("-", "−")
 
 
 def _first_size(sizes: Json) -> str | None:

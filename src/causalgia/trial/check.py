@@ -6,13 +6,15 @@ from pathlib import Path
 
 from causalgia.documents import Condition, Drug, InputError, Instrument, Parameters, Protocol
 from causalgia.documents.parameters import Document, Parameter
-from causalgia.documents.reader import LIBRARY, kind_of
+from causalgia.documents.reader import kind_of
 from causalgia.documents.units import factor
 from causalgia.engine import load_kernel, solve
 from causalgia.evidence import check as evidence
 from causalgia.measurement import readings
-from causalgia.population.outcomes import OUTPUTS, check_drug
-from causalgia.population.patients import Population, check_names
+from causalgia.population.dosing import check_drug
+from causalgia.population.outcomes import OUTPUTS
+from causalgia.population.patients import ONSET, OUTSIDE, Population, check_names, model_page
+from causalgia.trial.harm import drugs_of
 
 KINDS: dict[str, type[Document]] = {kind.KIND: kind for kind in (Protocol, Condition, Drug, Instrument, Parameters)}
 PEOPLE = 256
@@ -43,8 +45,8 @@ def check(path: Path) -> list[str]:
         case Instrument():
             lines += _instrument(document)
         case Parameters():
-            kernel = load_kernel(LIBRARY / "models" / f"{document.model}.ant")
-            check_names(f"{path}, key values", document.values, kernel.parameters)
+            kernel = load_kernel(model_page(document.model), entered=())
+            check_names(f"{path}, key values", document.values, (*kernel.all_parameters, *OUTSIDE, *ONSET.values()))
             lines.append(_share_assumed(document.values))
         case Protocol():
             lines += _protocol(document)
@@ -52,21 +54,26 @@ def check(path: Path) -> list[str]:
 
 
 def _condition(condition: Condition) -> list[str]:
-    """Without an injury, people must rest in health in every world."""
+    """Before the onset people must rest in health in every world."""
     population = Population.load(condition.path)
     lines = [_share_assumed(population.entries)]
     for world in condition.worlds:
         values = population.draw(world, PEOPLE, seed=1)
         entries = {**population.entries, **condition.worlds[world].values}
         settle = condition.history.settle.typical * factor(condition.history.settle.unit, "day")
-        solution = solve(population.kernel, population.matrix(values, entries, PEOPLE), [settle], outputs=["NRS"])
+        solution = solve(
+            population.kernel,
+            population.of_kernel(population.kernel, population.matrix(values, entries, PEOPLE), {}),
+            [settle],
+            outputs=["NRS"],
+        )
         healthy = float((solution.values[:, 0, 0] < HEALTHY_NRS).mean())
         if not healthy >= HEALTHY_SHARE:
-            found = f"{healthy:.0%} of people with pain below {HEALTHY_NRS:g} without an injury"
+            found = f"{healthy:.0%} of people with pain below {HEALTHY_NRS:g} before the onset"
             raise InputError(
                 f"{condition.path}, world {world}", found, f"at least {HEALTHY_SHARE:.0%}", "Correct its values."
             )
-        lines.append(f"world {world}: {healthy:.0%} of people rest in health without an injury")
+        lines.append(f"world {world}: {healthy:.0%} of people rest in health before the onset")
     return lines
 
 
@@ -88,9 +95,10 @@ def _instrument(instrument: Instrument) -> list[str]:
 
 def _protocol(protocol: Protocol) -> list[str]:
     """Everything that the protocol names is there and passes its own check."""
-    lines = [f"{protocol.treatment} against {protocol.control}, sizes {', '.join(map(str, protocol.evaluation.sizes))}"]
+    compared = ", ".join(f"{name} against {protocol.control}" for name in protocol.order[1:])
+    lines = [f"{compared}; sizes {', '.join(map(str, protocol.evaluation.sizes))}"]
     documents: list[Document] = [Condition.load(protocol.population.condition)]
-    documents += [Drug.load(arm.drug) for arm in protocol.arms.values() if arm.drug is not None]
+    documents += drugs_of(protocol)
     documents += [Instrument.load(name) for name in protocol.schedule]
     for document in documents:
         check(document.path)

@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 import xarray as xr
 
-from causalgia.documents import Drug, InputError, Instrument, Protocol, streams
+from causalgia.documents import InputError, Instrument, Protocol, streams
 from causalgia.documents.protocol import check_sizes
 from causalgia.population.worlds import World, worlds
 from causalgia.trial import tables
+from causalgia.trial.harm import harm_rates
 from causalgia.trial.recruit import Recruited, Screening, gate_passes, gate_reading, recruit, screen
 from causalgia.trial.visits import latent, leaving_week
 
@@ -25,7 +26,6 @@ class Trial:
 
     protocol: Protocol
     world: World
-    drug: Drug
     seed: int
     screening: Screening
     passes: np.ndarray
@@ -43,17 +43,15 @@ class Trial:
 
     @cached_property
     def events(self) -> list[tables.Event]:
-        """Adverse events: at most one of each term a subject, at the drug's or the control's rate, on a day after a
-        dose.
-        """
-        dose_days = [*self.protocol.arms[self.protocol.treatment].days]
+        """Adverse events: at most one of each term a subject, at the arm's rate, on a day after a dose."""
         found = []
-        for term in self.drug.adverse_events:
+        rates = harm_rates(self.protocol)
+        for term in rates:
             draws = self.screening.uniform("adverse event", term.term)[0][self.recruited.place[0]]
             when = streams.generator(self.seed, "conduct", "onset", term.term)
-            rate = np.where(self.recruited.treated[0], term.drug.typical, term.control.typical)
+            rate = np.array([term.rates[name] for name in self.protocol.order])[self.recruited.arm[0]]
             for slot in np.flatnonzero(draws < rate):
-                first = dose_days[int(when.integers(len(dose_days)))]
+                first = term.days[int(when.integers(len(term.days)))]
                 day = first if term.at_dose else first + int(when.integers(1, 28))
                 if day / 7 <= self.left[slot]:
                     found.append(tables.Event(int(slot), term.term, int(day), term.serious))
@@ -69,7 +67,7 @@ def conduct(
     default the first structural one. Raises InputError for an unknown world, for a size that the allocation cannot
     have and where the pool cannot fill the trial.
     """
-    every = worlds(outcomes, protocol.control)
+    every = worlds(outcomes, protocol.order, protocol.aware)
     name = world or next(iter(every))
     if name not in every:
         raise InputError("world", repr(name), f"one of {', '.join(every)}", "Correct it.")
@@ -95,7 +93,7 @@ def default_size(protocol: Protocol) -> int:
 
 def run(protocol: Protocol, world: World, seed: int, size: int) -> Trial:
     """Screens the pool in one random order until `size` are randomised."""
-    pool, drug = np.flatnonzero(world.present), Drug.load(protocol.arms[protocol.treatment].drug or "")
+    pool = np.flatnonzero(world.present)
     places = min(4 * size + 64, len(pool))
     while True:
         screening = screen(seed, ("conduct",), pool, 1, places)
@@ -106,7 +104,7 @@ def run(protocol: Protocol, world: World, seed: int, size: int) -> Trial:
             passes = gate_passes(protocol, gate_reading(protocol, latents, screening))
         recruited = recruit(protocol, world, screening, passes, world.person("duration"), size)
         if recruited is not None:
-            return Trial(protocol, world, drug, seed, screening, passes, recruited)
+            return Trial(protocol, world, seed, screening, passes, recruited)
         if places == len(pool):
             found = f"{size} randomised from {len(pool)} enrolled"
             raise InputError(

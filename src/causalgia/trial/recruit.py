@@ -43,6 +43,14 @@ class Screening:
         return streams.generator(self.seed, *self.purpose, *name)
 
 
+def screen_again(
+    seed: int, purpose: tuple[str | int, ...], pool: np.ndarray, replicates: int, places: int
+) -> Screening:
+    """`places` people of `pool` for each replicate, drawn with replacement: a pool stands for an endless population."""
+    drawn = streams.generator(seed, *purpose, "order").integers(len(pool), size=(places, replicates)).T
+    return Screening(seed, purpose, np.ascontiguousarray(pool.astype(np.int32)[drawn]))
+
+
 def screen(seed: int, purpose: tuple[str | int, ...], pool: np.ndarray, replicates: int, places: int) -> Screening:
     """The first `places` of a random order of `pool` for each replicate (Fisher-Yates, place by place).
 
@@ -59,14 +67,22 @@ def screen(seed: int, purpose: tuple[str | int, ...], pool: np.ndarray, replicat
 
 @dataclass(frozen=True)
 class Recruited:
-    """Randomised subjects of every replicate, in order of randomisation; arrays are (replicate, slot)."""
+    """Randomised subjects of every replicate, in order of randomisation; arrays are (replicate, slot).
+
+    `arm` is the place in `protocol.order`: 0 is control.
+    """
 
     place: np.ndarray
     person: np.ndarray
     screened: np.ndarray
     low: np.ndarray
     stratum: np.ndarray
-    treated: np.ndarray
+    arm: np.ndarray
+
+    @property
+    def treated(self) -> np.ndarray:
+        """Who is not in the control arm."""
+        return self.arm > 0
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -78,8 +94,8 @@ class Recruited:
         return by_place[self.rows, self.place]
 
     def outcome(self, potential: np.ndarray) -> np.ndarray:
-        """The revealed one of two potential outcomes (regimen, person)."""
-        return potential.ravel()[self.treated * np.int32(potential.shape[1]) + self.person]
+        """The revealed one of the potential outcomes (regimen, person)."""
+        return potential.ravel()[self.arm * np.int32(potential.shape[1]) + self.person]
 
 
 def gate_reading(protocol: Protocol, latents: np.ndarray, screening: Screening) -> VisitValue:
@@ -139,8 +155,8 @@ def recruit(
     screened = np.cumsum(present, axis=1, dtype=np.int32)[rows, place]
     slot_low = low[rows, place]
     stratum = _stratum(protocol, durations[person], slot_low)
-    treated = _allocate(protocol, screening, stratum, size)
-    return Recruited(place, person, screened, slot_low, stratum, treated)
+    arm = _allocate(protocol, screening, stratum, size)
+    return Recruited(place, person, screened, slot_low, stratum, arm)
 
 
 def _stratum(protocol: Protocol, duration: np.ndarray, low: np.ndarray) -> np.ndarray:

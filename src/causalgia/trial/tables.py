@@ -44,8 +44,7 @@ def adsl(trial: Trial) -> pl.DataFrame:
     slot = np.full(len(places), -1)
     slot[recruited.place[0]] = np.arange(recruited.place.shape[1])
     randomised = slot >= 0
-    treated = np.where(randomised, recruited.treated[0, slot], False)
-    arm = np.where(~randomised, SCREEN_FAILURE, np.where(treated, protocol.treatment, protocol.control))
+    arm = np.where(randomised, np.array(protocol.order)[recruited.arm[0, slot]], SCREEN_FAILURE)
     gone = randomised & (trial.left[slot] < protocol.follow_up)
     duration = trial.world.person("duration")[person]
     status = np.where(~randomised, SCREEN_FAILURE.upper(), np.where(gone, "DISCONTINUED", "COMPLETED"))
@@ -101,28 +100,37 @@ def adae(trial: Trial) -> pl.DataFrame:
 
 
 def adex(trial: Trial) -> pl.DataFrame:
-    """Doses given to subjects who had not left; placebo infusions carry a dose of 0."""
-    arm = trial.protocol.arms[trial.protocol.treatment]
-    amount = arm.milligrams(trial.world.person("weight")[trial.recruited.person[0]])
-    dose = np.where(trial.recruited.treated[0], amount, 0.0).round(1)
+    """Doses given to subjects who had not left; where the trial is blind, control gets the primary arm's doses of 0."""
+    protocol, weight = trial.protocol, trial.world.person("weight")[trial.recruited.person[0]]
     ids = np.array(subject_ids(trial, trial.recruited.place[0]))
-    names = np.where(trial.recruited.treated[0], arm.drug or "", trial.protocol.control)
-    frames = []
-    for day in arm.days:
-        given = trial.left * 7 >= day
-        frames.append(
-            pl.DataFrame(
-                {
-                    "USUBJID": ids[given],
-                    "EXTRT": names[given],
-                    "EXDOSE": dose[given],
-                    "EXDOSU": ["mg"] * int(given.sum()),
-                    "EXROUTE": [(arm.route or "").upper()] * int(given.sum()),
-                    "EXSTDY": [int(day) + 1] * int(given.sum()),
-                }
-            )
-        )
-    return pl.concat(frames).sort("USUBJID", "EXSTDY")
+    frames = [_doses(ids[:0], "", np.empty(0), "", 0.0)]
+    for code, name in enumerate(protocol.order):
+        here = trial.recruited.arm[0] == code
+        sham = protocol.blinding == "double-blind" and name in protocol.arms and not protocol.arms[name].courses
+        given = protocol.arms[protocol.treatment if sham else name].courses if name in protocol.arms else ()
+        for course in given:
+            amounts = course.milligrams(weight) * (0.0 if sham else 1.0)
+            for day, amount in zip(course.days, amounts.T, strict=True):
+                got = here & (trial.left * 7 >= day)
+                label = name if sham else course.drug or ""
+                frames.append(_doses(ids[got], label, amount[got].round(1), course.route or "", day))
+    return pl.concat(frames).sort("USUBJID", "EXSTDY", maintain_order=True)
+
+
+def _doses(ids: np.ndarray, name: str, amount: np.ndarray, route: str, day: float) -> pl.DataFrame:
+    count = len(ids)
+    return pl.DataFrame(
+        {
+            "USUBJID": ids.tolist(),
+            "EXTRT": [name] * count,
+            "EXDOSE": amount,
+            "EXDOSU": ["mg"] * count,
+            "EXROUTE": [route.upper()] * count,
+            "EXSTDY": [int(day) + 1] * count,
+        },
+        schema_overrides={"USUBJID": pl.String, "EXTRT": pl.String, "EXDOSU": pl.String, "EXROUTE": pl.String}
+        | {"EXDOSE": pl.Float64, "EXSTDY": pl.Int64},
+    )
 
 
 def adice(trial: Trial) -> pl.DataFrame:
@@ -133,26 +141,35 @@ def adice(trial: Trial) -> pl.DataFrame:
             "USUBJID": subject_ids(trial, trial.recruited.place[0][gone]),
             "ICE": ["WITHDRAWAL"] * len(gone),
             "ICEDY": np.floor(trial.left[gone] * 7).astype(np.int64) + 1,
-        }
+        },
+        schema_overrides={"USUBJID": pl.String, "ICE": pl.String, "ICEDY": pl.Int64},
     )
 
 
 def truth(trial: Trial) -> pl.DataFrame:
-    """What no real trial knows: both potential outcomes of each endpoint for each randomised subject, without error."""
+    """What no real trial knows of each randomised subject: each endpoint without error, on control, on the primary arm
+    and on the arm that was given.
+    """
     person = trial.recruited.person[0]
+    table: dict[str, list[str] | np.ndarray]
     table = {"USUBJID": subject_ids(trial, trial.recruited.place[0]), "WORLD": [trial.world.name] * len(person)}
     for name in ("lowered", "relieved"):
         endpoint = getattr(trial.protocol.endpoints, name)
         instrument = Instrument.load(endpoint.measure)
         potential = latent(trial.world, instrument, endpoint.side, endpoint.at)
-        control, treated = readings.from_scale(instrument, potential)[:, person]
-        table[f"{name.upper()}_CONTROL"], table[f"{name.upper()}_TREATED"] = control, treated
+        revealed = readings.from_scale(instrument, trial.recruited.outcome(potential)[0])
+        potential = latent(trial.world, instrument, endpoint.side, endpoint.at, expectation=False)
+        table[f"{name.upper()}_CONTROL"] = readings.from_scale(instrument, potential[0, person])
+        table[f"{name.upper()}_TREATED"] = readings.from_scale(instrument, potential[1, person])
+        table[f"{name.upper()}_REVEALED"] = revealed
     return pl.DataFrame(table)
 
 
 def _visit(trial: Trial, instrument: Instrument, side: str, week: float, count: int) -> pl.DataFrame:
     """Readings of randomised subjects who had not left."""
-    extra = {"adverse": np.zeros((2, 1))} if "adverse" in readings.names(instrument, side) else None
+    extra = (
+        {"adverse": np.zeros((len(trial.protocol.order), 1))} if "adverse" in readings.names(instrument, side) else None
+    )
     potential = latent(trial.world, instrument, side, week, extra)
     seen = observe(instrument, potential, trial.recruited, trial.screening, (side, week, count))
     value, below = seen.value[:, 0], seen.below[:, 0]
@@ -181,7 +198,9 @@ def _screen_failures(trial: Trial, instrument: Instrument, side: str, week: floa
     """Screening readings of people who were not randomised: the trial's answer to "raised?" needs them."""
     places = np.setdiff1d(np.arange(trial.last_screened + 1), trial.recruited.place[0])
     person = trial.screening.person[0, places]
-    extra = {"adverse": np.zeros((2, 1))} if "adverse" in readings.names(instrument, side) else None
+    extra = (
+        {"adverse": np.zeros((len(trial.protocol.order), 1))} if "adverse" in readings.names(instrument, side) else None
+    )
     potential = latent(trial.world, instrument, side, week, extra)[0]
     noise = visit_noise(trial.screening, instrument, side, week, count)
     at_places = readings.Noise(noise.day[0, places], noise.replicate[:, 0, places])

@@ -14,22 +14,37 @@ from causalgia.trial.recruit import Recruited, Screening, visit_noise
 
 
 def latent(
-    world: World, instrument: Instrument, side: str, week: float, extra: Mapping[str, np.ndarray] | None = None
+    world: World,
+    instrument: Instrument,
+    side: str,
+    week: float,
+    extra: Mapping[str, np.ndarray] | None = None,
+    *,
+    expectation: bool = True,
 ) -> np.ndarray:
     """Potential outcomes (regimen, person) of a reading without error, on the instrument's scale.
 
-    A person's recovery belongs to the reading.
+    A person's recovery belongs to the reading, and so does what people expect of a drug they know of.
     """
-    value = true_signal(world, instrument, side, week, extra)
+    value = true_signal(world, instrument, side, week, extra, expectation=expectation)
     return readings.to_scale(instrument, value * world.person("recovery") if instrument.recovery else value)
 
 
 def true_signal(
-    world: World, instrument: Instrument, side: str, week: float, extra: Mapping[str, np.ndarray] | None = None
+    world: World,
+    instrument: Instrument,
+    side: str,
+    week: float,
+    extra: Mapping[str, np.ndarray] | None = None,
+    *,
+    expectation: bool = True,
 ) -> np.ndarray:
     """Potential outcomes (regimen, person) at the site itself, in the instrument's unit: were everything recovered."""
     extra = extra or {}
-    outputs = {name: world.output(name, week) for name in readings.names(instrument, side) - extra.keys()}
+    outputs = {
+        name: world.output(name, week, expectation=expectation)
+        for name in readings.names(instrument, side) - extra.keys()
+    }
     return readings.signal(instrument, side, {**outputs, **extra})
 
 
