@@ -24,7 +24,7 @@ PERSON = {"weight": 70.0, "albumin": 44.0, "age": 55.0, "female": 1.0}
 # One kernel for each kind of drug, whatever the route, so that few are compiled
 DOORS = {
     "Cp": ("S", "Adep", "Aloc", "Ac"),
-    "Cp_G": ("S", "Adep_G", "Ac_G"),
+    "Cp_G": ("S", "Adep_G", "Ac_G", "Aloc_G"),
     "Cp_M": ("S", "Adep_M"),
     "Cp_I": ("S", "Ac_I"),
 }
