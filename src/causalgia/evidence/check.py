@@ -127,6 +127,13 @@ def sources(root: Path = LIBRARY) -> Iterator[tuple[Path, Place, str]]:
             yield from ((path, place, text) for place, text in _walk(table, ()))
 
 
+def unknown_sources(table: dict[str, Any]) -> list[str]:
+    """Study keys that the sources of one document name and the evidence has not, each with its place."""
+    evidence = Evidence.load(FOLDER)
+    found = ((place, unresolved(text, evidence)) for place, text in _walk(table, ()))
+    return [f"{'.'.join(map(str, place))}: {key}" for place, key in found if key]
+
+
 def _walk(entry: Any, place: Place) -> Iterator[tuple[Place, str]]:
     if isinstance(entry, dict):
         for key, value in entry.items():

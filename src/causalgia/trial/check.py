@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 from causalgia.documents import Condition, Drug, InputError, Instrument, Parameters, Protocol
@@ -37,6 +38,9 @@ def check(path: Path) -> list[str]:
         raise InputError(f"{path}, key kind", repr(kind), f"one of {known}", "Correct it.")
     document = KINDS[kind].load(str(path.resolve()))
     lines = [f"{kind}: every key known, every unit read, every number with a source"]
+    strange = evidence.unknown_sources(tomllib.loads(path.read_text(encoding="utf-8")))
+    if strange:
+        lines.append(f"sources that the evidence does not know ({len(strange)}): {'; '.join(strange[:5])}")
     match document:
         case Condition():
             lines += _condition(document)
