@@ -119,3 +119,15 @@ def test_size_is_five_percent_and_the_interval_covers():
     null = ancova(y + 0.6 * treated, treated, z, sizes=[12, 24])
     assert missed == pytest.approx([0.05, 0.05], abs=band)
     assert (null.p <= 0.05).mean(axis=0) == pytest.approx([0.05, 0.05], abs=band)
+
+
+def test_a_covariate_that_is_constant_in_a_smaller_size_is_dropped_there():
+    """Its squares about the mean of all are rounding, which once passed for variation and cost a degree of freedom."""
+    rng = np.random.default_rng(5)
+    y, arm = rng.normal(size=(200, 30)), np.tile(np.arange(30) % 2, (200, 1))
+    late = np.zeros((200, 30, 1))
+    late[:, 10:, 0] = rng.random((200, 20)) < 0.37
+    covariates = np.concatenate([rng.normal(size=(200, 30, 1)), late], axis=2)
+    nested, alone = ancova(y, arm, covariates, sizes=(10, 30)), ancova(y[:, :10], arm[:, :10], covariates[:, :10])
+    assert (nested.df[:, 0] == 7).all() and (alone.df == 7).all()
+    np.testing.assert_allclose(nested.se[:, :1], alone.se, rtol=1e-9)

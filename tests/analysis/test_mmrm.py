@@ -242,7 +242,7 @@ def test_a_visit_of_nothing_new_changes_nothing():
 
 
 @settings(max_examples=8)
-@given(st.integers(0, 10**6), st.integers(14, 30), st.integers(2, 3))
+@given(st.integers(0, 10**6), st.integers(16, 30), st.integers(2, 4))
 def test_a_batch_equals_the_single_trial_bit_for_bit(seed, n, T):
     y, arm, baseline, factor = trials(seed, 6, n, T, 0.3)
     batch = mmrm_by_visit(y, arm, baseline, factor)

@@ -114,7 +114,7 @@ def test_the_last_line_is_the_path_alone(made, steps):
     assert "assumed" in lines[0], "a verdict begins with what it rests on"
     assert "Enrolling" not in done.stdout and "Enrolling" in done.stderr
     root, said = steps
-    names = ["outcomes.nc", "trial", "answers.json", "characteristics.nc", "report.html"]
+    names = ["outcomes.nc", "trial", "analysis", "characteristics.nc", "report.html"]
     for step, name in zip(said, names, strict=True):
         assert step.stdout.splitlines()[-1] == f"trial-1/{name}"
         assert (root / name).exists()
@@ -154,7 +154,7 @@ def test_steps_give_what_run_gives(made, steps):
         assert (run / "trial" / f"{name}.csv").read_bytes() == (root / "trial" / f"{name}.csv").read_bytes()
     assert pl.read_parquet(run / "truth.parquet").equals(pl.read_parquet(root / "truth.parquet"))
     answers = json.loads((run / "results.json").read_text())["trial"]["answers"]
-    assert json.loads((root / "answers.json").read_text()) == answers
+    assert json.loads((root / "analysis" / "answers.json").read_text()) == answers
 
 
 def test_the_same_bytes_again_on_one_core(made, environment, tmp_path):
@@ -322,7 +322,8 @@ def test_real_tables_alone(cli, steps):
     done = cli("analyse", "real", check=False)
     assert done.returncode == 2 and "--protocol" in done.stderr
     cli("analyse", "real", "--protocol", "gated-infliximab")
-    assert (cli.here / "real" / "answers.json").read_bytes() == (steps[0] / "answers.json").read_bytes()
+    real, simulated = (folder / "analysis" / "answers.json" for folder in (cli.here / "real", steps[0]))
+    assert real.read_bytes() == simulated.read_bytes()
 
 
 def test_check_passes_the_library(cli):

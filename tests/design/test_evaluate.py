@@ -238,3 +238,4 @@ def test_fixed_totals_are_evaluated_with_the_exact_test(outcomes):
     assert share <= 0.05 + 4 * se
     assert not [name for name in GATE if name in seen]
     assert np.isnan(seen["spared"].values).all(), "nobody is below a gate"
+    assert np.isnan(seen["mediated"].values).all(), "6 and 7 are too few"

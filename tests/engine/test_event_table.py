@@ -13,10 +13,10 @@ from scipy.linalg import expm
 
 from causalgia.documents.errors import InputError
 from causalgia.engine import Events, load_kernel
+from causalgia.engine.event_solution import trajectories
 from causalgia.engine.event_table import EventTable, read_event_table
 from causalgia.engine.events import check_events
 from causalgia.engine.layout import NON_FINITE
-from causalgia.engine.trajectories import trajectories
 
 ORAL = page("D' = -ka*D; A' = ka*D - k*A; C := A/V; D = 0; A = 0; ka = 1.1; k = 0.2; V = 5;")
 TWO_COMPARTMENTS_ORAL = page(

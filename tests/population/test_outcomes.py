@@ -38,7 +38,7 @@ def two_compartments(p, dose, days, times, duration=2 / 24, onset=np.nan):
 def test_serum_concentrations_are_those_of_two_compartments(protocol, patients, outcomes):
     """Against an independent solution, in people with and without antibodies."""
     one = patients.isel(world=0)
-    values = drug_values(Drug.load("infliximab"), "intravenous", one)
+    values = drug_values(cg.Population.load("crps-acute"), Drug.load("infliximab"), "intravenous", one)
     weeks = outcomes["time"].values
     chosen = [*np.flatnonzero(values["Z"] > 0)[:3], *np.flatnonzero(values["Z"] == 0)[:3]]
     for s in chosen:
@@ -112,9 +112,9 @@ def test_arms_are_the_same_until_the_first_dose(outcomes):
 
 def test_placebo_response_is_the_stated_curve(protocol, patients, outcomes):
     """NRS = model NRS (1 - PEF (1 - 2^(-t/PHA))): half of it after PHA days, none before randomisation."""
-    from causalgia.population.outcomes import _placebo
+    from causalgia.population.outcomes import placebo
 
-    curve = _placebo(patients, np.array([-2.0, 0.0, 4.0]))
+    curve = placebo(patients, np.array([-2.0, 0.0, 4.0]))
     np.testing.assert_array_equal(curve[..., :2], 1.0)
     pef, pha = patients["PEF"].values, patients["PHA"].values
     np.testing.assert_allclose(curve[..., 2], 1 - pef * (1 - 0.5 ** (28 / pha)), rtol=1e-12)

@@ -105,7 +105,7 @@ def test_drug_parameters_belong_to_the_person_not_to_the_protocol(population, pa
     few = patients.isel(subject=slice(50))
     drug = Drug.load("infliximab")
     for w in range(3):
-        every, some = (drug_values(drug, "intravenous", part.isel(world=w)) for part in (patients, few))
+        every, some = (drug_values(population, drug, "intravenous", part.isel(world=w)) for part in (patients, few))
         for name in every:
             np.testing.assert_array_equal(every[name][:50], some[name])
     gated = simulate(cg.Protocol.load("gated-infliximab"), few)

@@ -17,6 +17,11 @@ def made(name: str, subjects: int, sizes: tuple[int, ...]) -> dict:
 
 
 @pytest.fixture(scope="session")
+def make_results():
+    return made
+
+
+@pytest.fixture(scope="session")
 def gated() -> dict:
     return made("gated-infliximab", 800, (8, 12))
 

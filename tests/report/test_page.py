@@ -10,6 +10,7 @@ import pytest
 
 from causalgia.report.page import page
 
+INSIDE = ("#", "data:text/csv;")
 VOID = {"meta", "link", "br", "hr", "img", "input", "path", "rect"}
 
 
@@ -74,7 +75,7 @@ class TestBothKinds:
         assert set(clips) <= set(reader.ids)
 
     def test_asks_for_nothing_outside(self, pages: dict[str, str], name: str):
-        assert all(value.startswith("#") for _, value in read(pages[name]).links)
+        assert all(value.startswith(INSIDE) for _, value in read(pages[name]).links)
         assert not re.search(r"@import|@font-face|url\((?!#)|<script|<iframe|<link", pages[name])
         assert len(pages[name].encode()) < 700_000
 
@@ -82,7 +83,8 @@ class TestBothKinds:
         for figure in re.findall(r"<figure.*?</figure>", pages[name], re.DOTALL):
             title = re.search(r"<h3>(.*?)</h3>", figure)
             assert title
-            assert re.search(r"\d", title[1])
+            assert 'id="fig-summary"' in figure or re.search(r"\d", title[1])
+            assert 'id="fig-summary"' in figure or "data:text/csv" in figure
         drawings = [attrs for tag, attrs in read(pages[name]).tags if tag == "svg" and "aria-hidden" not in attrs]
         assert len(drawings) >= 17
         assert all(attrs["role"] == "img" and len(attrs["aria-label"] or "") > 30 for attrs in drawings)
@@ -198,7 +200,7 @@ def test_strings_of_documents_are_escaped(gated: dict):
     html = page(hostile(gated, text))
     reader = read(html)
     assert not {"script", "img"} & {tag for tag, _ in reader.tags}
-    assert all(value.startswith("#") for _, value in reader.links)
+    assert all(value.startswith(INSIDE) for _, value in reader.links)
     assert gated["protocol"]["question"] + text in " ".join(reader.text)
 
 
@@ -219,3 +221,36 @@ def test_report_writes_the_page_whole(tmp_path, gated: dict, pages: dict, monkey
     path = module.report(tmp_path / "report.html", None, None, None, None, None)
     assert path.read_text(encoding="utf-8") == pages["gated"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_mechanism_is_drawn_where_it_was_analysed(gated: dict, pages: dict[str, str]):
+    assert 'id="fig-mediation"' not in pages["gated"]
+    table = copy.deepcopy(gated)
+    for world in table["worlds"]:
+        cells = table["evaluation"]["worlds"][world["name"]]["sizes"]["12"]
+        real = world["structural"]
+        cells["mediated"] = {"value": 0.8 if real else 0.3, "se": 0.01}
+        cells["mediated_truth"] = {"value": -1.0 if real else 0.0, "se": 0.01}
+        cells["mediated_bias"] = {"value": 0.25, "se": 0.01}
+    html = page(table)
+    title = (
+        "With 12 randomised, 80 % of trials find a path through TNF where it is there, and at most 30 % where it is not"
+    )
+    assert title in html
+    assert "null,0.3,0.01,0,0.25" in html
+
+
+def test_published_estimates_stand_beside_predicted_ones(gated: dict):
+    table = copy.deepcopy(gated)
+    row = {"outcome": "pain", "result": "-1.5", "source": "s", "endpoint": "relieved", "significant": True, "arm": None}
+    near = {name: {"mean": -1.0, "sd": 0.5} for name in ("absolute", "relative")}
+    chance = {name: {"value": 0.4, "se": 0.01} for name in near}
+    row |= {"estimate": -1.5, "interval": [-2.0, -1.0], "shares": {}, "chance": chance, "predicted": near}
+    table["protocol"]["published"] = [row, row | {"outcome": "far", "estimate": 3.0, "interval": None}]
+    html = page(table)
+    assert "1 of 2 published estimates fall in the range" in html
+    from causalgia.report.summary import summary
+
+    sure = summary(table)["sure"][-1]
+    assert sure.startswith("It makes 1 of 2 published results improbable")
+    assert sure.endswith("far.")

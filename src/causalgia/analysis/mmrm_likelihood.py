@@ -117,7 +117,10 @@ def likelihood(patterns: Patterns, sigma: Array, reml: bool) -> Point:
     T, p, m = patterns.seen.shape[1], c - 1, patterns.moments.reshape(K, U, c * c)
     count, twice = patterns.count, multiplicity(patterns.seen.shape[1])
     Omega, log_det = _inverse(unpack(sigma, T)[patterns.owner], patterns.seen)
-    H = patterns.total((pack(Omega)[:, None] @ m)[:, 0]).reshape(-1, c, c)
+    F = traces(Omega, Omega)
+    # One product of matrices for both sums: a single row times a matrix is rounded by its place in memory (OpenBLAS).
+    sums = patterns.total(np.concatenate([pack(Omega)[:, None], F / twice], axis=1) @ m).reshape(-1, U + 1, c, c)
+    H, N = sums[:, 0], sums[:, 1:]
     A = H[:, :p, :p] + np.eye(p) * (np.diagonal(H, axis1=1, axis2=2)[:, :p, None] == 0)
     Phi = np.linalg.inv(A)
     beta = (Phi @ H[:, :p, p:])[..., 0]
@@ -125,8 +128,6 @@ def likelihood(patterns: Patterns, sigma: Array, reml: bool) -> Point:
     rss = H[:, p, p] - (H[:, p, :p] * beta).sum(axis=1)
     minus2 = patterns.total(count * log_det) + rss
 
-    F = traces(Omega, Omega)
-    N = patterns.total((F / twice) @ m).reshape(-1, U, c, c)
     Nw = (N @ w[:, None, :, None])[..., 0]
     slope = patterns.total(count[:, None] * pack(Omega) * twice) - (Nw * w[:, None]).sum(axis=2)
     E = Omega @ patterns.weighted(w[:, :, None] * w[:, None]) @ Omega

@@ -16,6 +16,9 @@ from causalgia.analysis.estimates import Array
 PIVOT = 1e-10
 """A column is dropped when regression on those before it leaves less than this share of its squares."""
 
+CONSTANT = 1e-13
+"""Centred squares below this share of those about the shift are rounding of a constant column."""
+
 
 def nested_moments(v: Array, weight: Array, sizes: Sequence[int]) -> tuple[Array, Array, Array]:
     """Counts, means and centred cross-products of the first `size` subjects, for each size, in one pass.
@@ -38,6 +41,9 @@ def nested_moments(v: Array, weight: Array, sizes: Sequence[int]) -> tuple[Array
     counts = every[..., 0, 0].copy()
     mean = every[..., 0, 1:] / np.maximum(counts, 1)[..., None]
     products = every[..., 1:, 1:] - every[..., 0, 1:, None] * mean[..., None, :]
+    squares = np.einsum("srkk->srk", products)  # a view of the diagonal
+    # A column that is constant up to here, but not among all, leaves rounding: it would pass for variation.
+    squares[squares <= CONSTANT * np.einsum("srkk->srk", every)[..., 1:]] = 0.0
     return counts, np.moveaxis(shift + mean, 1, 2), np.moveaxis(products, 1, 3)
 
 

@@ -81,6 +81,8 @@ def newton_step(
     definite = np.all(U[range(d), range(d)] > -PIVOT * scale - np.finfo(float).tiny, axis=0)
     step = np.zeros_like(gradient)
     for k in range(d - 1, -1, -1):
-        rest = U[k, d] - (U[k, k + 1 : d] * step[k + 1 :]).sum(axis=0)
+        rest = U[k, d].copy()
+        for j in range(k + 1, d):  # one by one: NumPy sums a single lane in another order than many
+            rest -= U[k, j] * step[j]
         step[k] = np.where(kept[k], rest / np.where(kept[k], U[k, k], 1), 0)
     return step, -U[d, d], definite

@@ -9,8 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from causalgia.cli.app import app_command
+from causalgia.cli.calibrate import add_verbs
+from causalgia.cli.data import export, redcap
 from causalgia.cli.evidence import evidence_app
-from causalgia.cli.files import ANSWERS, CHARACTERISTICS, OUTCOMES, PROTOCOL, REPORT, RESULTS, TRIAL, TRUTH
+from causalgia.cli.files import (
+    ANALYSED,
+    ANALYSIS,
+    CHARACTERISTICS,
+    OUTCOMES,
+    PROTOCOL,
+    REPORT,
+    RESULTS,
+    TRAJECTORIES,
+    TRIAL,
+    TRUTH,
+)
+from causalgia.cli.patient import patient
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,6 +67,7 @@ Out = Annotated[
     Path | None, typer.Option("-o", "--out", help="Directory to make; without it results/PROTOCOL is replaced.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace the directory given with -o.")]
+Prior = Annotated[bool, typer.Option("--prior", help="Leave the calibrated posterior aside.")]
 World = Annotated[str | None, typer.Option(help="World of the one trial that is conducted.")]
 Size = Annotated[int | None, typer.Option(help="Total randomised in the one trial that is conducted.")]
 
@@ -73,6 +89,7 @@ def run(
     subjects: Subjects = None,
     replicates: Replicates = None,
     sizes: Sizes = None,
+    prior: Prior = False,
     as_json: AsJson = False,
     out: Out = None,
     force: Force = False,
@@ -84,7 +101,7 @@ def run(
     plan = _protocol(protocol, subjects, replicates, sizes)
     check_room(plan)
     path = output.target(out, plan.name, force)
-    outcomes = _simulate(plan, seed, as_json)
+    outcomes = _simulate(plan, seed, as_json, prior)
     tables = _conduct(plan, outcomes, seed, None, None)
     answers = _analyse(plan, tables)
     characteristics = _evaluate(plan, outcomes, seed, as_json)
@@ -102,19 +119,26 @@ def run(
 
 @app.command()
 def simulate(
-    protocol: ProtocolName,
+    protocol: Annotated[str, typer.Argument(help="A protocol (name or .toml), or with --events a model page (.ant).")],
+    events: Annotated[
+        Path | None, typer.Option(help="A table of doses and observations, NONMEM columns, for a model page.")
+    ] = None,
     seed: Seed = 1,
     subjects: Subjects = None,
+    prior: Prior = False,
     as_json: AsJson = False,
     out: Out = None,
     force: Force = False,
 ) -> None:
-    """Take every virtual patient through every regimen of the protocol."""
+    """Take every virtual patient through every regimen of a protocol, or an event table through a model."""
     from causalgia.cli import output
 
+    if events is not None:
+        _simulate_events(Path(protocol), events, as_json, out, force)
+        return
     plan = _protocol(protocol, subjects, None, None)
     path = output.target(out, plan.name, force)
-    outcomes = _simulate(plan, seed, as_json)
+    outcomes = _simulate(plan, seed, as_json, prior)
     with output.whole(path) as folder:
         output.write_dataset(folder / OUTCOMES, outcomes)
         (folder / PROTOCOL).write_bytes(plan.path.read_bytes())
@@ -142,49 +166,63 @@ def analyse(
         str | None, typer.Option(help="The protocol of the tables, where the directory holds none.")
     ] = None,
     as_json: AsJson = False,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Directory to make, instead of DIR/analysis.")] = None,
+    force: Force = False,
 ) -> None:
-    """Answer the trial's questions from its tables, simulated or real."""
-    from dataclasses import asdict
-
+    """Answer the trial's questions from its tables, simulated or real; writes answers, tables and figures."""
     from causalgia.analysis.answers import analyse as answer
     from causalgia.analysis.tables import read_tables
-    from causalgia.cli import output
-    from causalgia.report.results import clean
-    from causalgia.report.verdict import sentence
+    from causalgia.cli import analysis, output
 
-    plan = _protocol(protocol, None, None, None) if protocol else _protocol_of(folder)
+    plan = output.protocol_beside(folder, protocol)
+    path = folder / ANALYSIS if out is None else output.target(out, plan.name, force, ANALYSED)
     inner = folder / TRIAL
-    answers = answer(plan, read_tables(inner if inner.is_dir() else folder))
-    table = clean({key: asdict(value) for key, value in answers.items()})
+    tables = read_tables(inner if inner.is_dir() else folder, plan)
+    answers = answer(plan, tables)
+    with output.part(folder, ANALYSIS) if out is None else output.whole(path) as made:
+        made.mkdir(exist_ok=True)
+        table = analysis.write(made, plan, tables, answers)
     if as_json:
         typer.echo(json.dumps(table, ensure_ascii=False))
         return
-    with output.part(folder, ANSWERS) as path:
-        output.write_json(path, table)
-    for value in answers.values():
-        typer.echo(sentence(value))
-    typer.echo(str(folder / ANSWERS))
+    for line in analysis.lines(plan, answers):
+        typer.echo(line)
+    typer.echo(str(path))
 
 
 @app.command()
 def evaluate(
-    folder: Folder, seed: Seed = 1, replicates: Replicates = None, sizes: Sizes = None, as_json: AsJson = False
+    folder: Folder,
+    seed: Seed = 1,
+    replicates: Replicates = None,
+    sizes: Sizes = None,
+    as_json: AsJson = False,
+    find_size: Annotated[
+        bool, typer.Option("--find-size", help="Say which size reaches --power, in each world.")
+    ] = False,
+    power: Annotated[float, typer.Option(help="Share of trials that --find-size looks for.")] = 0.8,
 ) -> None:
-    """Operating characteristics of the trial over sizes and worlds."""
-    from causalgia.cli import output
-    from causalgia.report.results import evaluation
+    """Operating characteristics of the trial over sizes and worlds, and the size that reaches a power."""
+    from causalgia.cli import output, planning
+    from causalgia.report.results import clean, evaluation
     from causalgia.report.verdict import power_lines
 
     plan, outcomes = _read(folder)
     plan = _with_options(plan, None, replicates, sizes)
+    if find_size:
+        planning.check(plan, power)
     characteristics = _evaluate(plan, outcomes, seed, as_json)
     with output.part(folder, CHARACTERISTICS) as path:
         output.write_dataset(path, characteristics)
     table = evaluation(characteristics)
+    if find_size:
+        table["find_size"] = planning.size_table(plan, characteristics, power)
     if as_json:
-        typer.echo(json.dumps(table, ensure_ascii=False))
+        typer.echo(json.dumps(clean(table), ensure_ascii=False))
         return
-    for line in power_lines(table):
+    for line in (*power_lines(table), *planning.characteristics_lines(table)):
+        typer.echo(line)
+    for line in planning.size_lines(table["find_size"]) if find_size else ():
         typer.echo(line)
     typer.echo(str(folder / CHARACTERISTICS))
 
@@ -245,33 +283,22 @@ def _numbers(text: str) -> tuple[int, ...]:
         raise InputError("--sizes", repr(text), "whole numbers such as 20,40,60", "Correct it.") from None
 
 
-def _protocol_of(folder: Path) -> Protocol:
-    from causalgia.documents import InputError, Protocol
-
-    if not (folder / PROTOCOL).is_file():
-        found = "no protocol.toml" if folder.is_dir() else "no such directory"
-        raise InputError(
-            str(folder), found, "a directory made by simulate", "Name the protocol with --protocol, or run simulate."
-        )
-    return Protocol.load(str(folder / PROTOCOL))
-
-
 def _read(folder: Path) -> tuple[Protocol, xr.Dataset]:
     from causalgia.cli import output
 
-    plan = _protocol_of(folder)
+    plan = output.protocol_beside(folder)
     outcomes = output.read_dataset(folder / OUTCOMES)
     return plan.with_options(int(outcomes.sizes["subject"]), None, None), outcomes
 
 
-def _simulate(plan: Protocol, seed: int, quiet: bool) -> xr.Dataset:
+def _simulate(plan: Protocol, seed: int, quiet: bool, prior: bool) -> xr.Dataset:
     from causalgia.cli.progress import stage
     from causalgia.population.dosing import check_drug
     from causalgia.population.outcomes import simulate as take
     from causalgia.population.patients import Population
     from causalgia.trial.harm import drugs_of
 
-    population = Population.load(plan.population.condition)
+    population = Population.load(plan.population.condition, prior=prior)
     for drug in drugs_of(plan):
         check_drug(population, drug)
     subjects, worlds = plan.population.subjects, len(population.condition.worlds)
@@ -279,6 +306,25 @@ def _simulate(plan: Protocol, seed: int, quiet: bool) -> xr.Dataset:
         patients = population.sample(subjects, seed=seed, progress=progress)
     with stage("Simulating regimens", "subjects", subjects * worlds * len(plan.order), quiet) as progress:
         return take(plan, patients, progress=progress)
+
+
+def _simulate_events(model: Path, events: Path, as_json: bool, out: Path | None, force: bool) -> None:
+    from causalgia.cli import output
+    from causalgia.documents import InputError
+    from causalgia.engine import load_kernel, read_event_table, trajectories
+
+    if model.suffix != ".ant" or not model.is_file():
+        found = f"no file {model}" if model.suffix == ".ant" else repr(str(model))
+        raise InputError("--events", found, "a model page (.ant) for the table", "Name the page.")
+    path = output.target(out, model.stem, force, {TRAJECTORIES})
+    kernel = load_kernel(model)
+    table = trajectories(kernel, {}, read_event_table(events, kernel.states))
+    with output.whole(path) as folder:
+        table.write_csv(folder / TRAJECTORIES)
+    failed = int((table["STATUS"] != 0).sum())
+    if failed and not as_json:
+        typer.echo(f"{failed} of {len(table)} observations belong to subjects that could not be solved (STATUS).")
+    _made(path / TRAJECTORIES, as_json, {"rows": len(table), "failed": failed})
 
 
 def _conduct(
@@ -328,4 +374,9 @@ def _made(path: Path, as_json: bool, table: Any) -> None:
         typer.echo(str(path))
 
 
+app.command()(export)
+app.command()(redcap)
 app.add_typer(evidence_app, name="evidence")
+app.command("app")(app_command)
+app.command()(patient)
+add_verbs(app)

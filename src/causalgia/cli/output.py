@@ -5,30 +5,33 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalgia.cli.files import MADE
+from causalgia.cli.files import MADE, PROTOCOL
 from causalgia.documents.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
     import xarray as xr
 
+    from causalgia.documents import Protocol
 
-def target(out: Path | None, name: str, force: bool) -> Path:
+
+def target(out: Path | None, name: str, force: bool, made: Collection[str] = MADE) -> Path:
     """Where results go: `out`, refused when it exists unless forced, or results/NAME, which is replaced.
 
-    Nothing but results is ever replaced, and a place that cannot be written is refused before any work.
+    Nothing but results, files of the names `made`, is ever replaced, and a place that cannot be written is refused
+    before any work.
     """
     path = Path("results") / name if out is None else out
     if out is not None and out.exists() and not force:
         raise InputError(str(out), "something that exists", "a directory to be made", "Choose another, or add --force.")
     if path.exists() and not path.is_dir():
         raise InputError(str(path), "a file", "a directory to be replaced", "Choose another.")
-    foreign = sorted({entry.name for entry in path.iterdir()} - MADE) if path.exists() else []
+    foreign = sorted({entry.name for entry in path.iterdir()} - set(made)) if path.exists() else []
     if foreign:
         found = f"{foreign[0]!r} in it, which is no result"
         raise InputError(str(path), found, "a directory of results, to be replaced", "Choose another.")
@@ -93,12 +96,35 @@ def part(folder: Path, name: str) -> Iterator[Path]:
     made.rmdir()
 
 
+def protocol_beside(folder: Path, name: str | None = None) -> Protocol:
+    """The protocol named, or the one that lies in a directory of results."""
+    from causalgia.documents import Protocol
+
+    if name is not None:
+        return Protocol.load(name)
+    if not (folder / PROTOCOL).is_file():
+        found = f"no {PROTOCOL}" if folder.is_dir() else "no such directory"
+        expected, remedy = "a directory made by simulate", "Name the protocol with --protocol, or run simulate."
+        raise InputError(str(folder), found, expected, remedy)
+    return Protocol.load(str(folder / PROTOCOL))
+
+
 def write_trial(folder: Path, tables: dict[str, pl.DataFrame]) -> None:
     """The trial's tables as CSV, without the truth."""
-    folder.mkdir()
-    for name, table in tables.items():
-        if name != "truth":
-            table.write_csv(folder / f"{name}.csv")
+    from causalgia.analysis.tables import write_tables
+
+    write_tables(folder, tables)
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows of plain values as CSV; a row without a column leaves it empty."""
+    import csv
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def write_json(path: Path, table: Any) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from causalgia.analysis.censored import censored_paired, censored_regression
 from causalgia.analysis.change import mean_change, responder_difference
 from causalgia.analysis.estimates import Effect, Status
 from causalgia.analysis.spared import difference_of_effects
+from causalgia.design.claims import mediation_claims
 from causalgia.design.gate import gate_figures
-from causalgia.design.plan import People, Plan, Potential, baseline_week, rule_of, wounds_per_subject
+from causalgia.design.plan import People, Plan, Potential, baseline_week, rule_of
+from causalgia.design.reveal import Readout, Seen
 from causalgia.documents import InputError, Instrument, Protocol
 from causalgia.documents.protocol import Responder
 from causalgia.documents.units import factor
@@ -27,14 +29,16 @@ from causalgia.trial.recruit import (
     screen_again,
     visit_noise,
 )
-from causalgia.trial.tables import DAYS_A_MONTH
-from causalgia.trial.visits import leaving_week, observe
 
 # What is reported of a trial, with its meaning.
 CHARACTERISTICS = {
     "relieved": "share of trials whose test on the clinical endpoint is significant",
     "lowered": "share of trials that find local TNF significantly lowered",
     "claim": "share of trials that would claim mechanism: TNF and symptom both significantly better",
+    "mediated": "share of trials with a significant indirect effect through TNF, of those with 20 analysed in each arm",
+    "mediated_failed": "share of those trials in which the assay's error left no indirect effect to estimate",
+    "mediated_truth": "true mean natural indirect effect among those randomised, where it is known",
+    "mediated_bias": "median estimate of it minus truth",
     "truth": "true mean difference in the clinical endpoint among those randomised",
     "bias": "mean estimate minus truth",
     "coverage": "share of intervals that hold the truth",
@@ -57,7 +61,17 @@ CHARACTERISTICS = {
 
 
 # Those that are shares of trials: their error is never shown below that of so many independent ones.
-SHARES = ("relieved", "lowered", "claim", "coverage", "coverage_lowered", "failed_lowered", "spared")
+SHARES = (
+    "relieved",
+    "lowered",
+    "claim",
+    "mediated",
+    "mediated_failed",
+    "coverage",
+    "coverage_lowered",
+    "failed_lowered",
+    "spared",
+)
 # Reference draws of the exact test inside replicates: as valid as 999, with a coarser p.
 EXACT_DRAWS = 399
 # Where the likelihood search of censored values may stop inside replicates.
@@ -77,19 +91,26 @@ def batch_characteristics(plan: Plan, batch: int) -> tuple[dict[str, np.ndarray]
         for name, recruited in recruits.items()
     }
     parts: dict[tuple[str, str, str], dict[str, np.ndarray]] = {}
+    claims: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
     rows = []
     for world in plan.worlds:
+        found = plan.people[world.people]
         row = dict(seen[world.people].course)
         significant = []
         for key, analysis in ANALYSES.items():
             rule = rule_of(plan.protocol, world, key)
-            at = (world.people, key, rule)
-            if at not in parts:
-                parts[at] = analysis(plan.protocol, plan.people[world.people].potential[key, rule], seen[world.people])
-            row |= {name: value for name, value in parts[at].items() if name in CHARACTERISTICS}
-            significant.append(parts[at]["better"])
+            part = (world.people, key, rule)
+            if part not in parts:
+                parts[part] = analysis(plan.protocol, found.potential[key, rule], seen[world.people])
+            row |= {name: value for name, value in parts[part].items() if name in CHARACTERISTICS}
+            significant.append(parts[part]["better"])
         row["claim"] = np.logical_and(*significant).mean(axis=0)
-        rows.append(row)
+        rules = tuple(rule_of(plan.protocol, world, key) for key in ANALYSES)
+        at = (world.people, *rules)
+        if at not in claims:
+            lowered, relieved = (found.potential[key, rule] for key, rule in zip(ANALYSES, rules, strict=True))
+            claims[at] = mediation_claims(plan.protocol, lowered, relieved, world.rule.symptoms, seen[world.people])
+        rows.append(row | claims[at])
     gates = []
     if plan.protocol.gate is not None:
         figures = {
@@ -141,67 +162,6 @@ def _places(plan: Plan, people: People, pool: np.ndarray) -> int:
         share = high + min(share - high, high * low / (1 - low))
     share = max(share, 1e-3)
     return int(size / share + 5 * np.sqrt(size * (1 - share)) / share) + 8
-
-
-class Readout(NamedTuple):
-    """An endpoint and its baseline (replicate, slot), covariates (replicate, slot, p): baseline, then factors; and who
-    stayed for it.
-    """
-
-    now: VisitValue
-    before: VisitValue
-    covariates: np.ndarray
-    stayed: np.ndarray
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What an analysis needs besides the endpoint: recruits, their errors, when they left, their factors, the group
-    whose effect is compared with the others', and the trial's course.
-    """
-
-    recruited: Recruited
-    screening: Screening
-    left: np.ndarray
-    factors: list[np.ndarray]
-    group: np.ndarray | None
-    course: dict[str, np.ndarray]
-
-    @classmethod
-    def of(cls, protocol: Protocol, screening: Screening, recruited: Recruited, duration: np.ndarray) -> Seen:
-        """One set of recruits; `duration` (person,) days since the injury."""
-        sizes = np.array(protocol.evaluation.sizes)
-        strata = {"duration": recruited.stratum & 1, "gate": recruited.low}
-        screened = recruited.screened[:, sizes - 1].mean(axis=0)
-        course = {
-            "low": np.cumsum(recruited.low, axis=1)[:, sizes - 1].mean(axis=0) / sizes,
-            "screened": screened,
-            "months": _months(protocol, screened),
-            "wounds": sizes * float(wounds_per_subject(protocol)),
-        }
-        factors = [strata[name].astype(np.float64) for name in protocol.allocation.strata]
-        compared, group = protocol.compared, None
-        if compared is not None:
-            long = np.floor(duration[recruited.person]) > compared.cut_days
-            group = recruited.low if compared.by == "gate" else long
-        return cls(recruited, screening, leaving_week(protocol, recruited, screening), factors, group, course)
-
-    def values(self, protocol: Protocol, potential: Potential, recruited: Recruited | None = None) -> Readout:
-        """An endpoint's readings, of these recruits or of the same people in other arms."""
-        endpoint, instrument = potential.endpoint, potential.instrument
-        count = protocol.schedule[endpoint.measure].replicates
-
-        def at(latents: np.ndarray, week: float) -> VisitValue:
-            visit = (endpoint.side, week, count)
-            seen = observe(instrument, latents, recruited or self.recruited, self.screening, visit)
-            return visit_value(instrument, seen)
-
-        before, now = at(potential.baseline, endpoint.baseline), at(potential.visits[0], endpoint.at)
-        if endpoint.second is not None:
-            second = at(potential.visits[1], endpoint.second)
-            now = VisitValue((now.value - second.value) / 2, now.below)
-        covariates = np.stack([before.value, *self.factors], axis=-1)
-        return Readout(now, before, covariates, self.left >= endpoint.visits[-1])
 
 
 def _lowered(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str, np.ndarray]:
@@ -368,9 +328,3 @@ def _covered(effect: Effect, truth: np.ndarray) -> np.ndarray:
     known = np.isfinite(effect.lower)
     inside = (effect.lower <= truth) & (truth <= effect.upper)
     return np.where(known.any(axis=0), inside.sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
-
-
-def _months(protocol: Protocol, screened: np.ndarray) -> np.ndarray:
-    rate = protocol.conduct.screened_per_month.value or np.nan
-    run = (protocol.follow_up - protocol.first_visit) * factor(protocol.unit, "day") / DAYS_A_MONTH
-    return screened / rate + run

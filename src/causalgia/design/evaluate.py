@@ -16,6 +16,7 @@ import xarray as xr
 from causalgia import __version__
 from causalgia.analysis.montecarlo import proportion_error
 from causalgia.design.batch import CHARACTERISTICS, SHARES, batch_characteristics
+from causalgia.design.claims import NAMES, REPLICATES
 from causalgia.design.gate import GATE
 from causalgia.design.plan import Plan
 from causalgia.documents import InputError, Protocol
@@ -117,7 +118,8 @@ def _summary(plan: Plan, results: list[Batch]) -> xr.Dataset:
             if name in results[0][part]:
                 mean, error = _mean(np.stack([result[part][name] for result in results]))
                 if name in SHARES:
-                    error = np.fmax(error, proportion_error(mean * replicates, replicates)[1])
+                    trials = min(plan.replicates, REPLICATES if name in NAMES else plan.replicates) * len(results)
+                    error = np.fmax(error, proportion_error(mean * trials, trials)[1])
                 data[name], data[f"{name}_se"] = (dims, mean), (dims, error)
     return xr.Dataset(
         data,
@@ -137,10 +139,10 @@ def _summary(plan: Plan, results: list[Batch]) -> xr.Dataset:
 
 
 def _mean(batches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over the batches that have a value and its standard error, from at least two of them."""
+    """Mean over the batches that have a value and its standard error, NaN unless at least two have."""
     known = np.isfinite(batches)
     count = known.sum(axis=0)
-    mean = np.where(count > 0, np.where(known, batches, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
+    mean = np.where(count > 1, np.where(known, batches, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
     squares = np.where(known, (batches - mean) ** 2, 0).sum(axis=0)
     error = np.sqrt(squares / np.maximum(count * (count - 1), 1))
     return mean, np.where(count > 1, error, np.nan)

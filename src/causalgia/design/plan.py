@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from causalgia.analysis.mediated import earlier_visit
 from causalgia.design.gate import Raised
 from causalgia.documents import Instrument, Protocol
 from causalgia.documents.protocol import Endpoint
@@ -19,7 +20,8 @@ class Potential:
     """Latent potential outcomes (regimen, person) of one endpoint at its visits and baseline, in worlds of one rule.
 
     `visits` is the endpoint's visit, and in a crossover that of the second period. `effect` (person,) is what the drug
-    does, without what people expect of it; in a crossover half the difference of periods.
+    does, without what people expect of it; in a crossover half the difference of periods. `earlier` is the week of the
+    visit before the baseline with its untreated values (person,), where the schedule has one.
     """
 
     endpoint: Endpoint
@@ -27,6 +29,7 @@ class Potential:
     visits: tuple[np.ndarray, ...]
     baseline: np.ndarray
     effect: np.ndarray
+    earlier: tuple[float, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,20 @@ class Plan:
             for key in ("lowered", "relieved"):
                 rule = rule_of(protocol, world, key)
                 if (key, rule) not in found.potential:
-                    found.potential[key, rule] = _potential(world, getattr(protocol.endpoints, key))
+                    found.potential[key, rule] = _potential(protocol, world, getattr(protocol.endpoints, key))
         pool = np.flatnonzero(np.logical_or.reduce([world.present for world in worlds.values()]))
         replicates = -(-protocol.evaluation.replicates // batches)
-        # Every 20th person: worlds that enrol fewer of the injured reach further into the pool, and a last stretch
-        # would be theirs alone.
-        pools = [pool[batch::batches] for batch in range(batches)]
+        pools = _cut(pool, next(iter(worlds.values())).numbers[pool], batches)
         return cls(protocol, list(worlds.values()), people, seed, replicates, pools)
+
+
+def _cut(pool: np.ndarray, numbers: np.ndarray, batches: int) -> list[np.ndarray]:
+    """The pool by person's number modulo `batches`: the people of a batch share one draw of the posterior.
+
+    By position where a batch would be empty, as in pools of a few people.
+    """
+    pools = [pool[numbers % batches == batch] for batch in range(batches)]
+    return pools if all(len(part) for part in pools) else [pool[batch::batches] for batch in range(batches)]
 
 
 def rule_of(protocol: Protocol, world: World, key: str) -> str:
@@ -81,14 +91,16 @@ def rule_of(protocol: Protocol, world: World, key: str) -> str:
     return world.rule_of(names(Instrument.load(endpoint.measure), endpoint.side))
 
 
-def _potential(world: World, endpoint: Endpoint) -> Potential:
+def _potential(protocol: Protocol, world: World, endpoint: Endpoint) -> Potential:
     instrument = Instrument.load(endpoint.measure)
     baseline, *visits = (latent(world, instrument, endpoint.side, week) for week in endpoint.visits)
     _, *blind = (latent(world, instrument, endpoint.side, week, expectation=False) for week in endpoint.visits)
     effect = blind[0][1] - blind[0][0]
     if endpoint.second is not None:
         effect = (effect - (blind[1][1] - blind[1][0])) / 2
-    return Potential(endpoint, instrument, tuple(visits), baseline, effect)
+    week = earlier_visit(protocol, endpoint)
+    earlier = None if week is None else (week, latent(world, instrument, endpoint.side, week)[0])
+    return Potential(endpoint, instrument, tuple(visits), baseline, effect, earlier)
 
 
 def _people(protocol: Protocol, world: World) -> People:

@@ -90,13 +90,13 @@ class Course(Page):
         doses = [self.dose] if isinstance(self.dose, str) else list(self.dose or ())
         runs = [(part, len(list(same))) for part, same in groupby(doses)]
         dose = " then ".join(part if len(runs) == 1 else f"{part} ×{count}" for part, count in runs)
-        unit = f"{self.unit}s" if not self.unit.endswith("s") else self.unit
-        when = f"{unit} {', '.join(f'{t:g}' for t in self.at)}"
+        one, several = self.unit.removesuffix("s"), f"{self.unit.removesuffix('s')}s"
+        given = ", ".join(f"{t:g}" for t in self.at)
+        when = f"{one if len(self.at) == 1 else several} {given}"
         if len(self.at) > 6:
-            when = f"{len(self.at)} times from {self.unit} {self.at[0]:g} to {self.at[-1]:g}"
+            when = f"{len(self.at)} times from {one} {self.at[0]:g} to {self.at[-1]:g}"
         if self.every is not None:
-            often = self.unit if self.every == 1 else f"{self.every:g} {unit}"
-            when = f"{self.unit} {self.at[0]:g}, then every {often} until {self.until:g}"
+            when += f", then every {one if self.every == 1 else f'{self.every:g} {several}'} until {one} {self.until:g}"
         return f"{title(self.drug or '')} {(self.route or '').replace('_', ' ')}, {dose} at {when}"
 
 

@@ -124,45 +124,47 @@ class Parameter(Page):
         """True when it is not 0 in everybody."""
         return self.formula is not None or self.typical != 0 or self.varies
 
-    def individual(self, z: np.ndarray) -> np.ndarray:
-        """The parameter of people whose random effects are the standard normals `z` (subject,), covariates apart."""
+    def individual(self, z: np.ndarray, typical: float | np.ndarray | None = None) -> np.ndarray:
+        """The parameter of people whose random effects are the standard normals `z` (subject,), covariates apart.
+
+        `typical`, one number or one a person, stands in place of the value or the probability; the spread is kept.
+        """
         from scipy.special import ndtr, ndtri
 
+        centre = self.typical if typical is None else typical
         if self.probability is not None:
-            return (ndtr(z) < self.probability).astype(np.float64)
+            return (ndtr(z) < centre).astype(np.float64)
         if self.range is not None and self.varies:
-            low, high = ndtr(self._effect(self.range[0])), ndtr(self._effect(self.range[1]))
+            low, high = (ndtr(self._effect(bound, centre)) for bound in self.range)
             z = ndtri(low + ndtr(z) * (high - low))
-        return self._transform(z)
+        return self._transform(z, centre)
 
-    def _transform(self, z: np.ndarray) -> np.ndarray:
-        assert self.value is not None
+    def _transform(self, z: np.ndarray, centre: float | np.ndarray) -> np.ndarray:
         if self.cv is not None:
-            return self.value * np.exp(np.sqrt(np.log1p(self.cv**2)) * z)
+            return centre * np.exp(np.sqrt(np.log1p(self.cv**2)) * z)
         if self.log_sd is not None:
             below, above = self.log_sd if isinstance(self.log_sd, tuple) else (self.log_sd, self.log_sd)
-            return self.value * np.exp(np.where(z < 0, below, above) * z)
+            return centre * np.exp(np.where(z < 0, below, above) * z)
         if self.logit_sd is not None:
-            return 1 / (1 + np.exp(-(np.log(self.value / (1 - self.value)) + self.logit_sd * z)))
-        return self.value + (self.sd or 0.0) * z
+            return 1 / (1 + np.exp(-(np.log(centre / (1 - centre)) + self.logit_sd * z)))
+        return centre + (self.sd or 0.0) * z
 
-    def _effect(self, x: float) -> Any:
+    def _effect(self, x: float, centre: float | np.ndarray) -> Any:
         """The random effect z at which the parameter equals x (the inverse of `_transform`)."""
-        assert self.value is not None
         if self.cv is not None:
-            return _log_ratio(x, self.value) / np.sqrt(np.log1p(self.cv**2))
+            return _log_ratio(x, centre) / np.sqrt(np.log1p(self.cv**2))
         if self.log_sd is not None:
             below, above = self.log_sd if isinstance(self.log_sd, tuple) else (self.log_sd, self.log_sd)
-            ratio = _log_ratio(x, self.value)
-            return ratio / (below if ratio < 0 else above)
+            ratio = _log_ratio(x, centre)
+            return ratio / np.where(ratio < 0, below, above)
         if self.logit_sd is not None:
-            return (_logit(x) - _logit(self.value)) / self.logit_sd
+            return (_logit(x) - np.log(centre / (1 - centre))) / self.logit_sd
         assert self.sd is not None
-        return (x - self.value) / self.sd
+        return (x - centre) / self.sd
 
 
-def _log_ratio(x: float, value: float) -> float:
-    return np.log(x / value) if x > 0 else -np.inf
+def _log_ratio(x: float, centre: float | np.ndarray) -> Any:
+    return np.log(x / centre) if x > 0 else -np.inf
 
 
 def _logit(p: float) -> float:

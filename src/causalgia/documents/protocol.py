@@ -238,6 +238,12 @@ class Evaluation(Page):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
 
+class Analysis(Page):
+    """Which analysis decides on the clinical endpoint, said beforehand; below 20 randomised the exact test does."""
+
+    decides: Literal["ancova", "mmrm"] = "ancova"
+
+
 class PublishedResult(Page):
     """What a publication reported for one outcome of this trial.
 
@@ -286,6 +292,7 @@ class Protocol(Document):
     endpoints: Endpoints
     conduct: Conduct
     evaluation: Evaluation
+    analysis: Analysis = Analysis()
     published: list[PublishedResult] = []
     assumptions: list[str] = []
 
@@ -394,6 +401,10 @@ class Protocol(Document):
                     f"arms.{name}.at", "a dose after follow_up", f"at most {self.follow_up:g}", "Correct it."
                 )
         check_sizes(self, self.evaluation.sizes)
+        relieved = self.endpoints.relieved
+        if self.analysis.decides == "mmrm" and (self.single_arm or relieved.responder or relieved.second is not None):
+            expected = "ancova, unless two arms differ in a mean at one visit"
+            raise InputError("analysis.decides", "'mmrm'", expected, "Leave it out.")
         return self
 
     def _check_arms(self) -> None:

@@ -23,6 +23,10 @@ FOLDERS = {
     "drug": "drugs",
     "instrument": "instruments",
     "parameters": "models",
+    "patient": "patients",
+    "therapies": "therapies",
+    "weights": "weights",
+    "targets": "calibration",
 }
 
 Schema = TypeVar("Schema", bound=BaseModel)

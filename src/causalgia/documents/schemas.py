@@ -193,6 +193,7 @@ class Condition(Document):
     title: str
     base: str | None = None
     model: str
+    posterior: str | None = None
     covariates: Values
     values: Values
     correlations: Values = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from causalgia.engine.events import Events
@@ -10,15 +11,31 @@ from causalgia.engine.layout import STATUS
 from causalgia.engine.solver import Solution, solve
 
 if TYPE_CHECKING:
+    from causalgia.engine.event_solution import trajectories
+    from causalgia.engine.event_table import read_event_table
     from causalgia.engine.twin import solve_twin
 
-__all__ = ["STATUS", "Events", "Kernel", "Solution", "load_kernel", "solve", "solve_twin"]
+__all__ = [
+    "STATUS",
+    "Events",
+    "Kernel",
+    "Solution",
+    "load_kernel",
+    "read_event_table",
+    "solve",
+    "solve_twin",
+    "trajectories",
+]
+
+# Name: its module. On first use: the twin needs SymPy and tables polars, and a cached kernel starts without.
+LAZY = {
+    "read_event_table": "causalgia.engine.event_table",
+    "solve_twin": "causalgia.engine.twin",
+    "trajectories": "causalgia.engine.event_solution",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """The twin on first use: it needs SymPy, and a cached kernel starts without."""
-    if name != "solve_twin":
+    if name not in LAZY:
         raise AttributeError(name)
-    from causalgia.engine.twin import solve_twin
-
-    return solve_twin
+    return getattr(import_module(LAZY[name]), name)

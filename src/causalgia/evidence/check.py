@@ -18,7 +18,7 @@ from causalgia.evidence.schemas import Study
 from causalgia.evidence.words import FOLDER, words
 
 KINDS = ("study", "claims", "words")
-SOURCED = ("drugs", "conditions", "models", "instruments", "protocols")
+SOURCED = ("drugs", "conditions", "models", "instruments", "protocols", "calibration")
 ASSUMED = "assumed"
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 NAMED = re.compile(r"\b[A-Za-z]+(?:_[A-Za-z]+)*\d{4}(?:_[A-Za-z0-9]+)*\b")

@@ -42,7 +42,7 @@ def give(population: Population, arm: Arm, patients: xr.Dataset) -> Given:
     for course in arm.courses:
         drug = drug_of(course)
         check_drug(population, drug)
-        values = drug_values(drug, course.route or "", patients)
+        values = drug_values(population, drug, course.route or "", patients)
         for symbol, entry in drug.entries(course.route or "").items():
             if symbol not in population.kernel.all_parameters:
                 continue
@@ -118,14 +118,16 @@ def drug_of(course: Course) -> Drug:
     return Drug.load(course.drug or "").with_kinetics(course.kinetics)
 
 
-def drug_values(drug: Drug, route: str, patients: xr.Dataset) -> dict[str, np.ndarray]:
+def drug_values(population: Population, drug: Drug, route: str, patients: xr.Dataset) -> dict[str, np.ndarray]:
     """A drug's parameters by a route, and covariates, (person,): each person's own, whatever the protocol."""
+    typical = population.typical_of_drug(str(patients["world"].values), drug)
     ids = patients["id"].values
     seed, people = patients.attrs["seed"], int(ids.max()) + 1
     known = {str(name): np.full(people, np.nan) for name in patients.data_vars if patients[name].dims == ("subject",)}
     for name, array in known.items():
         array[ids] = patients[name].values
-    values = draw(drug.entries(route), seed, people, known, drug.correlations)  # NaN in people who are not enrolled
+    # NaN in people who are not enrolled
+    values = draw(drug.entries(route), seed, people, known, drug.correlations, typical)
     return {name: array[ids] for name, array in (known | values).items()}
 
 

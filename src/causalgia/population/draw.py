@@ -11,17 +11,24 @@ from causalgia.documents.errors import InputError
 from causalgia.documents.parameters import Parameter
 
 Values = Mapping[str, Parameter]
+Typical = Mapping[str, np.ndarray]
 
 
 def draw(
-    values: Values, seed: int, people: int, known: Mapping[str, np.ndarray], correlations: Values
+    values: Values,
+    seed: int,
+    people: int,
+    known: Mapping[str, np.ndarray],
+    correlations: Values,
+    typical: Typical | None = None,
 ) -> dict[str, np.ndarray]:
     """Individual parameters (person,), by name.
 
     Every parameter has its own stream, so that person i's number depends on seed, name and i alone. `known` holds
     covariates and parameters that formulas may name. Formulas are evaluated in the order in which the document gives
-    them.
+    them. `typical` holds other typical values (draw,) by name: person i has number i modulo how many draws there are.
     """
+    others = typical or {}
     effects = _random_effects(values, seed, people, correlations)
     result: dict[str, np.ndarray] = {}
     for name, entry in values.items():
@@ -29,7 +36,8 @@ def draw(
         if entry.formula is not None:
             result[name] = np.broadcast_to(np.asarray(expressions.evaluate(entry.formula, scope), float), (people,))
             continue
-        individual = entry.individual(effects.get(name, np.zeros(people)))
+        centre = np.resize(others[name], people) if name in others else None
+        individual = entry.individual(effects.get(name, np.zeros(people)), centre)
         if entry.covariates is not None:
             individual = individual * expressions.evaluate(entry.covariates, scope)
         result[name] = individual

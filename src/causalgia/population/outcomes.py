@@ -30,7 +30,7 @@ def simulate(protocol: Protocol, patients: xr.Dataset, *, progress: Progress | N
     multiplied by, beside, where people know of a drug. `status` (world, regimen, subject) is 0 where the integration
     succeeded.
     """
-    population = Population.load(patients.attrs["condition_path"])
+    population = Population.load(patients.attrs["condition_path"], prior=not patients.attrs["posterior"])
     week = factor(protocol.unit, "week")
     weekly = np.arange(np.floor(protocol.first_visit * week), np.ceil(protocol.follow_up * week) + 0.5)
     times = np.union1d(weekly, [time for row in protocol.schedule.values() for time in row.at])
@@ -46,17 +46,18 @@ def simulate(protocol: Protocol, patients: xr.Dataset, *, progress: Progress | N
             for j, output in enumerate(solution.outputs):
                 values[output][w, r] = solution.values[:, :, j]
             status[w, r] = solution.status
-    values["NRS"] *= _placebo(patients, times)[:, None]
+    values["NRS"] *= placebo(patients, times)[:, None]
     dims = ("world", "regimen", "subject", "time")
     data = {name: (dims, array) for name, array in values.items()} | {"status": (dims[:3], status)}
     if protocol.blinding == "open":
-        data["expectation"] = (("world", "subject", "time"), _expectation(patients, times))
+        data["expectation"] = (("world", "subject", "time"), expectation(patients, times))
     return xr.Dataset(
         data,
         coords={"world": patients.world, "regimen": list(protocol.order), "time": times},
         attrs={
             "protocol": protocol.name,
             "digest": protocol.digest,
+            "posterior": patients.attrs["posterior"],
             "seed": patients.attrs["seed"],
             "version": __version__,
         },
@@ -106,12 +107,12 @@ def _regimen(people: Treated, times: np.ndarray, names: tuple[str, ...], progres
     )
 
 
-def _placebo(patients: xr.Dataset, times: np.ndarray) -> np.ndarray:
+def placebo(patients: xr.Dataset, times: np.ndarray) -> np.ndarray:
     """Pain left by the placebo response, (world, subject, time): 1 - PEF (1 - exp(-ln 2 t / PHA)), t in days."""
     return 1 - patients["PEF"].values[..., None] * _rise(patients, times)
 
 
-def _expectation(patients: xr.Dataset, times: np.ndarray) -> np.ndarray:
+def expectation(patients: xr.Dataset, times: np.ndarray) -> np.ndarray:
     """Pain left where people know of a drug, (world, subject, time); it comes as the placebo response does."""
     return 1 - patients["open_bias"].values[..., None] * _rise(patients, times)
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from causalgia import __version__
-from causalgia.documents import Condition, InputError, Parameters, expressions
+from causalgia.documents import Condition, Drug, InputError, Parameters, expressions
 from causalgia.documents.parameters import Parameter
 from causalgia.documents.reader import LIBRARY
 from causalgia.documents.units import factor, model_unit
 from causalgia.engine import Events, Kernel, load_kernel, solve
-from causalgia.population.draw import check_entries, draw
+from causalgia.population.draw import Typical, check_entries, draw
+from causalgia.population.posterior import Posterior
 
 Progress = Callable[[int], None]
 
@@ -70,16 +71,27 @@ def check_unit(where: str, unit: str, target: str, *, same: bool = False) -> Non
 
 @dataclass(frozen=True)
 class Population:
-    """A condition's people: its documents, and the kernel of their history, without drugs."""
+    """A condition's people: its documents, and the kernel of their history, without drugs.
+
+    `draws` holds typical values that stand in place of the documents', by world and "scope.name", each (draw,):
+    person p has number p modulo how many draws there are.
+    """
 
     condition: Condition
     shared: Parameters
     kernel: Kernel
     onset: tuple[str, ...]
+    posterior: Posterior | None = None
+    draws: Mapping[str, Typical] = field(default_factory=dict)
+    typical: Mapping[str, Typical] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, name: str | Path) -> Population:
-        """The population of a condition, from the library or a path."""
+    def load(cls, name: str | Path, *, prior: bool = False) -> Population:
+        """The population of a condition, from the library or a path.
+
+        Where the condition names a posterior, people's typical values are draws of it, and worlds have its weights;
+        not so with `prior`.
+        """
         condition = Condition.load(name)
         shared = Parameters.load(condition.model)
         given = [shared.values, condition.values, *(page.values for page in condition.worlds.values())]
@@ -90,7 +102,52 @@ class Population:
             check_names(f"{document.path}, key {key}", values, (*kernel.all_parameters, *OUTSIDE, *ONSET.values()))
         population = cls(condition, shared, kernel, onset)
         population._check()
-        return population
+        if prior or condition.posterior is None:
+            return population
+        posterior = Posterior.load(condition.posterior)
+        missing = sorted(condition.worlds.keys() - posterior.weights.keys())
+        if missing:
+            found, expected = f"no world {missing[0]!r} in it", f"worlds {', '.join(posterior.weights)}"
+            raise InputError(f"{condition.path}, key posterior", found, expected, "Remove the key.")
+        draws = {world: posterior.simulated(world) for world in condition.worlds}
+        return replace(population.with_draws(draws), posterior=posterior)
+
+    def with_draws(self, draws: Mapping[str, Typical]) -> Population:
+        """The same people with other typical values: by world, {"scope.name": (draw,)}.
+
+        Those of a condition reach the conditions based on it, but for what these give anew; those of a model reach what
+        no condition gives; those of a drug wait until it is given. The nearest scope counts.
+        """
+        typical: dict[str, dict[str, np.ndarray]] = {}
+        for world, columns in draws.items():
+            mine, found = self.entries_of(world), {}
+            for scope, known in self._scopes(world):
+                for name, entry in known.items():
+                    if f"{scope}.{name}" in columns and mine.get(name) == entry:
+                        found[name] = columns[f"{scope}.{name}"]
+            typical[world] = found
+        return replace(self, draws=draws, typical=typical)
+
+    def _scopes(self, world: str) -> list[tuple[str, Mapping[str, Parameter]]]:
+        """Whose typical values reach this condition, the farthest first, with what each of them gives."""
+        chain: list[tuple[str, Mapping[str, Parameter]]] = [(self.condition.name, self.entries_of(world))]
+        base = self.condition.base
+        while base is not None:
+            condition = Condition.load(base)
+            page = condition.worlds[world].values if world in condition.worlds else {}
+            chain.append((condition.name, {**self.shared.values, **condition.values, **page}))
+            base = condition.base
+        return [(self.condition.model, self.shared.values), *reversed(chain)]
+
+    def typical_of_drug(self, world: str, drug: Drug) -> Typical:
+        """Typical values of a drug that stand in place of its document's; another kinetic model keeps its own."""
+        columns = self.draws.get(world, {})
+        own = Drug.load(drug.path).values
+        return {
+            name: columns[f"{drug.name}.{name}"]
+            for name, entry in drug.values.items()
+            if f"{drug.name}.{name}" in columns and own[name] == entry
+        }
 
     def _check(self) -> None:
         """Raises InputError where formulas, units or criteria do not fit each other or the model."""
@@ -138,10 +195,20 @@ class Population:
         document = self.condition if name in self.condition.values else self.shared
         return f"{document.path}, key values.{name}"
 
-    @property
+    @cached_property
     def entries(self) -> dict[str, Parameter]:
         """Parameters of every world, before a world's own values."""
         return {**self.shared.values, **self.condition.values}
+
+    def entries_of(self, world: str) -> dict[str, Parameter]:
+        """Parameters of one world."""
+        return {**self.entries, **self.condition.worlds[world].values}
+
+    def follow(self, world: str, injured: int, *, seed: int) -> xr.Dataset:
+        """Those of the first `injured` people who meet the criteria at their entry, in one world: see `sample`."""
+        history = self._history(world, 0, injured, seed, None)
+        patients = self._patients({world: history}, {world: np.flatnonzero(history.meets)}, seed)
+        return patients.isel(world=0)
 
     def sample(self, subjects: int, *, seed: int, progress: Progress | None = None) -> xr.Dataset:
         """`subjects` enrolled virtual patients in every structural world.
@@ -176,10 +243,10 @@ class Population:
     def draw(self, world: str, people: int, seed: int) -> dict[str, np.ndarray]:
         """Covariates and individual parameters of one world, (person,), in the documents' units."""
         covariates = draw(self.condition.covariates, seed, people, {}, {})
-        entries = {**self.entries, **self.condition.worlds[world].values}
-        return covariates | draw(entries, seed, people, covariates, self.condition.correlations)
+        entries, typical = self.entries_of(world), self.typical.get(world)
+        return covariates | draw(entries, seed, people, covariates, self.condition.correlations, typical)
 
-    @property
+    @cached_property
     def symbols(self) -> tuple[str, ...]:
         """Parameters of the model that people have, whatever they are given."""
         return tuple(symbol for symbol in self.kernel.all_parameters if symbol in self.entries)
@@ -241,7 +308,8 @@ class Population:
     def _patients(self, histories: dict[str, History], ids: dict[str, np.ndarray], seed: int) -> xr.Dataset:
         worlds = list(histories)
         titles = [self.condition.worlds[world].title for world in worlds]
-        prior = [self.condition.worlds[world].weight for world in worlds]
+        weights = self.posterior.weights if self.posterior is not None else {}
+        prior = [weights.get(world, self.condition.worlds[world].weight) for world in worlds]
 
         def gather(arrays: list[np.ndarray]) -> np.ndarray:
             return np.stack([array[ids[world]] for world, array in zip(worlds, arrays, strict=True)])
@@ -256,7 +324,7 @@ class Population:
             "duration": (("world", "subject"), gather([h.entry for h in every])),
             "parameter": (("world", "subject", "symbol"), gather([h.parameters for h in every])),
             "state": (("world", "subject", "compartment"), gather([h.state for h in every])),
-            "injured": (("world",), np.array([ids[world][-1] + 1 for world in worlds])),
+            "injured": (("world",), np.array([ids[world].max(initial=-1) + 1 for world in worlds])),
             "failed": (("world",), np.array([histories[world].failed for world in worlds])),
         }
         return xr.Dataset(
@@ -273,6 +341,7 @@ class Population:
                 "condition_path": str(self.condition.path),
                 "digest": self.condition.digest,
                 "shared_digest": self.shared.digest,
+                "posterior": self.posterior.digest if self.posterior is not None else "",
                 "seed": seed,
                 "version": __version__,
             },

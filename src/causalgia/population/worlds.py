@@ -57,6 +57,11 @@ class World:
         return self.row >= 0
 
     @property
+    def numbers(self) -> np.ndarray:
+        """The number of each person of the pool, in the order of injury, (person,)."""
+        return np.unique(self.outcomes["id"].values)
+
+    @property
     def structural(self) -> bool:
         """True for the alternatives of the biology, False for the controls."""
         return self.people != MIXTURE

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from causalgia.report.operating import gate, power
+from causalgia.report.conducted import answers, curve, harm
+from causalgia.report.effects import comparisons, contrast, effect, published, small_effect
+from causalgia.report.flow import flow
+from causalgia.report.mechanism import mediation
+from causalgia.report.operating import gate, power, small_power
 from causalgia.report.svg import (
     CONTROL,
     INK,
@@ -50,10 +54,23 @@ def drawings(table: Json) -> dict[str, list[Drawing]]:
         return {
             "patients": _patients(table),
             "trajectories": _trajectories(table),
-            "trial": _answers(table),
-            "power": power(table),
+            "flow": [flow(table)],
+            "trial": [*answers(table), *curve(table)],
+            "power": [*power(table), effect(table)],
+            "comparisons": comparisons(table),
+            "contrast": contrast(table),
+            "mediation": mediation(table),
+            "published": published(table),
             "gate": gate(table),
+            "harm": harm(table),
+            "summary": [small_picture(table)],
         }
+
+
+def small_picture(table: Json) -> Drawing:
+    """The one picture of the summary: power by size, or the effect with its interval where there is one size."""
+    sizes = table["protocol"]["sizes"]
+    return small_power(table) if len(sizes) > 1 and not table["protocol"]["contrast_asked"] else small_effect(table)
 
 
 def _patients(table: Json) -> list[Drawing]:
@@ -82,7 +99,23 @@ def _patients(table: Json) -> list[Drawing]:
         f"medians have Monte Carlo standard errors of {_relative_errors(shown)} of their value. "
         "Agreement here is no validation: the same published numbers informed the parameters."
     )
-    return [Drawing("published", title, panels, [], note)]
+    data = [["measure", "side", "world", "lower quartile", "median", "upper quartile", "unit"]]
+    for row in rows:
+        data.append(
+            [
+                row["title"],
+                row["side"],
+                "published",
+                row["quartiles"][0],
+                row["median"],
+                row["quartiles"][1],
+                row["unit"],
+            ]
+        )
+    for name, part in shown.items():
+        for row in part:
+            data.append([row["title"], row["side"], name, *(cell["value"] for cell in row["simulated"]), row["unit"]])
+    return [Drawing("published", title, panels, [], note, data=data)]
 
 
 def _relative_errors(shown: dict[str, list[Json]]) -> str:
@@ -147,9 +180,24 @@ def _trajectories(table: Json) -> list[Drawing]:
         ]
         if panels:
             finding = _course_finding(table, name, title)
-            figures.append(Drawing(f"course-{name}", finding, panels, legend, COURSE_NOTES.get(name, ""), columns=3))
+            figures.append(
+                Drawing(
+                    f"course-{name}", finding, panels, legend, COURSE_NOTES.get(name, ""), 3, _course_data(table, name)
+                )
+            )
             legend = []
     return figures
+
+
+def _course_data(table: Json, name: str) -> list[list[Any]]:
+    """World, arm, week and percentiles, a row each."""
+    rows: list[list[Any]] = []
+    for world, row in table["trajectories"].items():
+        if not rows:
+            rows.append(["world", "arm", table["protocol"]["unit"], *(f"percentile {q}" for q in row["percentiles"])])
+        for arm, bands in row[name].items():
+            rows += [[world, arm, week, *values] for week, values in zip(row["weeks"], bands, strict=True)]
+    return rows
 
 
 COURSE_NOTES = {
@@ -273,73 +321,3 @@ def _course_finding(table: Json, name: str, title: str) -> str:
         if pairs and all(a > b for a, b in pairs):
             return f"Total TNF rises while free TNF falls: {both} {when}"
     return f"{title.split(',')[0]} {when}: {both}"
-
-
-def _answers(table: Json) -> list[Drawing]:
-    """The simulated trial's answers: ratios on one panel, differences on the other."""
-    answers, protocol = table["trial"]["answers"], table["protocol"]
-    unit = protocol["endpoints"]["relieved"]["unit"]
-    points = "points" if unit == "score" else unit
-    better = "left" if protocol["endpoints"]["relieved"]["better"] == "lower" else "right"
-    panels = [
-        _forest("ratios", answers, ("raised", "lowered"), 1, "ratio of TNF (1 = no difference)"),
-        _forest(
-            "differences",
-            answers,
-            ("relieved", "spared"),
-            0,
-            f"difference in {points} (better to the {better})",
-        ),
-    ]
-    parts = []
-    for key, text in (("lowered", "ratio of TNF"), ("relieved", "clinical difference")):
-        answer = answers[key]
-        if answer["estimate"] is None:
-            parts.append(f"{text} not estimated")
-        else:
-            numbers = [fixed(answer[end]) for end in ("estimate", "lower", "upper")]
-            parts.append(f"{text} {numbers[0]} ({numbers[1]} to {numbers[2]})")
-    level = f"{100 * (1 - protocol['alpha']):g} %"
-    versus = f"{protocol['treatment'].capitalize()} against {protocol['control']}"
-    title = f"{versus} in this one trial: {', '.join(parts)}"
-    return [Drawing("answers", title, panels, [], f"Points are estimates, lines {level} confidence intervals.")]
-
-
-FOREST = {"raised": "raised?", "lowered": "lowered?", "relieved": "relieved?", "spared": "spared?"}
-
-
-def _forest(key: str, answers: Json, names: Sequence[str], reference: float, label: str) -> str:
-    figure, axes = panel(WIDE, 46 * len(names) + 62, (82, 156, 46, 14))
-    known = []
-    for k, name in enumerate(names):
-        answer = answers[name]
-        axes.text(-0.03, -k, FOREST[name], transform=axes.get_yaxis_transform(), ha="right", va="center", weight="bold")
-        if answer["estimate"] is None or answer["lower"] is None or answer["upper"] is None:
-            axes.text(
-                1.03, -k, "no estimate", transform=axes.get_yaxis_transform(), va="center", color=MUTED, size=SMALL
-            )
-            continue
-        known += [answer["lower"], answer["upper"]]
-        axes.plot([answer["lower"], answer["upper"]], [-k, -k], color=TREATED, linewidth=2.4)
-        axes.plot([answer["estimate"]], [-k], color=TREATED, marker="s", markersize=8)
-        text = f"{fixed(answer['estimate'])} ({fixed(answer['lower'])} to {fixed(answer['upper'])})"
-        axes.text(1.03, -k, text, transform=axes.get_yaxis_transform(), va="center", size=SMALL)
-    ends = [reference, *(value for value in known if reference == 0 or value > 0)]
-    axes.axvline(reference, color=MUTED, linewidth=1)
-    if reference == 1:
-        axes.set_xscale("log")
-        axes.set_xlim(min(min(ends), 0.5) / 1.4, max(max(ends), 2) * 1.4)
-        plain_log(axes.xaxis)
-    else:
-        reach = 1.15 * max(abs(value) for value in ends) or 1
-        axes.set_xlim(-reach, reach)
-    axes.set_ylim(0.6 - len(names), 0.6)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.set_xlabel(label, labelpad=6)
-    texts = []
-    for name in names:
-        estimate = answers[name]["estimate"]
-        numbers = f"{fixed(estimate)}, interval {fixed(answers[name]['lower'])} to {fixed(answers[name]['upper'])}"
-        texts.append(f"{FOREST[name]} {numbers if estimate is not None else 'no estimate'}")
-    return finish(figure, f"forest-{key}", f"Estimates of one simulated trial, {label}: {'; '.join(texts)}.")

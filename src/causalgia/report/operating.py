@@ -24,7 +24,7 @@ from causalgia.report.svg import (
     spread,
     structural,
 )
-from causalgia.report.words import between, fixed, listed, number, percent
+from causalgia.report.words import between, fixed, listed, number, percent, short_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,31 @@ def power(table: Json) -> list[Drawing]:
         "replicate trials a world. Solid: worlds where relief runs through TNF. Dashed or hollow: controls, where "
         "every claim that it does is false, and where, but for bypass, so is every significant difference."
     )
-    return [Drawing("power", title, panels, [], note)]
+    return [Drawing("power", title, panels, [], note, data=_power_data(table))]
+
+
+def _power_data(table: Json) -> list[list[Any]]:
+    """World, size, and each share with its standard error."""
+    rows: list[list[Any]] = [["world", "randomised", "power", "standard error", "claim", "standard error of claim"]]
+    for world, row in table["evaluation"]["worlds"].items():
+        for size, cells in row["sizes"].items():
+            values = [cells[name][part] for name in ("relieved", "claim") for part in ("value", "se")]
+            rows.append([world, int(size), *values])
+    return rows
+
+
+def small_power(table: Json) -> Drawing:
+    """Power on the clinical endpoint by size alone, for the summary."""
+    endpoint = table["protocol"]["endpoints"]["relieved"]
+    title = f"% of trials that find a difference in {short_title(endpoint)}, by size"
+    small = [world for world in table["worlds"] if world["structural"] or world["name"] == "null"]
+    panel_of = _by_size("summary-power", table, "relieved", "", {w: looks(table["worlds"])[w] for w in _names(small)})
+    note = "Bands: two Monte Carlo standard errors. Dashed: 80 %, and the error allowed. Null: the drug does nothing."
+    return Drawing("summary", title, [panel_of], [], note)
+
+
+def _names(worlds: Sequence[Json]) -> list[str]:
+    return [world["name"] for world in worlds]
 
 
 def _power_finding(table: Json, evaluation: Json, sizes: Sequence[str]) -> str:
@@ -102,7 +126,8 @@ def _share_axis(axes: Axes, axis: Any, alpha: float) -> None:
 
 
 def _by_size(key: str, table: Json, name: str, title: str, style: dict[str, Look]) -> str:
-    figure, axes = panel(WIDE, 330, (42, 136, 48, 50))
+    top = 50 if title else 24
+    figure, axes = panel(WIDE, 280 + top, (42, 136, 48, top))
     sizes = np.array(table["protocol"]["sizes"], float)
     axes.set_xscale("log")
     axes.set_ylim(-0.015, 1.03)
@@ -131,6 +156,7 @@ def _by_size(key: str, table: Json, name: str, title: str, style: dict[str, Look
     axes.set_xlabel("randomised in total")
     heading(axes, title, rise=28)
     axis_name(axes, "% of replicate trials", rise=10)
+    title = title or "Significant difference in the clinical endpoint"
     return finish(figure, key, f"{title}, by number randomised: {_shares(table, name, f'{sizes[-1]:g}')}.")
 
 
@@ -213,7 +239,10 @@ def gate(table: Json) -> list[Drawing]:
         "Bars: two Monte Carlo standard errors to each side, mostly hidden by the points. "
         "Mixture: the people of all control worlds."
     )
-    return [Drawing("gate", title, panels, [], note)]
+    data: list[list[Any]] = [["people of", "figure", "value", "standard error"]]
+    for name, figures in groups.items():
+        data += [[name, what, cell["value"], cell["se"]] for what, cell in figures.items()]
+    return [Drawing("gate", title, panels, [], note, data=data)]
 
 
 def _gate_shares(groups: dict[str, Json], style: dict[str, Look], table: Json) -> str:

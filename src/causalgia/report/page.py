@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalgia.report.verdict import predicted
-from causalgia.report.words import between, fixed, listed, number, p_value, percent
+from causalgia.report.words import Scale, between, fixed, listed, number, p_value, percent, scale_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,6 +34,8 @@ COLUMNS = (
     ("contrast_truth", "true difference of effects", 1, 2),
     ("contrast_width", "width of its interval", 1, 2),
 )
+# Those in the unit of the clinical endpoint.
+POINTS = ("truth", "bias", "width", "contrast_truth", "contrast_width")
 CONTRAST = ("spared", "contrast_truth", "contrast_width")
 
 
@@ -57,7 +59,11 @@ def page(table: Json) -> str:
         kinds={row["name"]: row["kind"] for row in table["documents"]},
         is_assumed={(row["where"], row["name"]) for row in table["assumed"]},
         cost=_cost(table),
-        chances=[_chance(row) for row in table["protocol"]["published"]],
+        scale=scale_of(table["protocol"]["endpoints"]["relieved"]),
+        points=POINTS,
+        chances=[
+            _chance(row, scale_of(table["protocol"]["endpoints"]["relieved"])) for row in table["protocol"]["published"]
+        ],
         harm=_by_term(table["trial"]["answers"]["harm"]["details"]),
         responders=_by_term(table["trial"]["answers"]["relieved"]["details"]),
     )
@@ -133,7 +139,7 @@ def _cost(table: Json) -> list[Json]:
     return rows
 
 
-def _chance(row: Json) -> str:
+def _chance(row: Json, scale: Scale) -> str:
     """What the structural worlds said of a published result; a dash where they say nothing of it."""
     if row["endpoint"] is None:
         return f"{fixed(None)} not predicted"
@@ -142,7 +148,7 @@ def _chance(row: Json) -> str:
         shares = between([cell["value"] for cell in row["chance"].values()], lambda x: percent(x, 1))
         parts.append(shares + ("" if row["significant"] else " of no significant difference"))
     if row["estimate"] is not None or row["chance"] is None:
-        parts.append(predicted(row))
+        parts.append(predicted(row, scale) or "a trial of this size gives no estimate")
     return "; ".join(parts)
 
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from causalgia import __version__
 from causalgia.analysis.answers import Answer
+from causalgia.analysis.tables import Subjects
 from causalgia.design.batch import CHARACTERISTICS
 from causalgia.design.gate import GATE
 from causalgia.design.plan import wounds_per_subject
@@ -20,7 +21,9 @@ from causalgia.documents.units import factor
 from causalgia.measurement.readings import Noise, from_scale, read, visit_value
 from causalgia.population.outcomes import concentrations
 from causalgia.population.worlds import World, worlds
+from causalgia.report.posterior import calibration
 from causalgia.report.provenance import assumed, documents, sources
+from causalgia.report.summary import summary
 from causalgia.report.verdict import verdict
 from causalgia.trial.harm import drugs_of, harm_rates
 from causalgia.trial.visits import latent
@@ -29,6 +32,7 @@ Tables = dict[str, pl.DataFrame]
 Json = dict[str, Any]
 BATCHES = 20
 BANDS = (10, 25, 50, 75, 90)
+CURVE = tuple(range(0, 105, 5))
 TRAJECTORIES = {"Cp": "mg/L", "TNF": "pg/mL", "total": "pg/mL", "NRS": "score"}
 
 
@@ -39,10 +43,11 @@ def results(
     pair = protocol.pair(protocol.treatment)
     every = worlds(outcomes, pair.order, pair.aware)
     structural = {name: world for name, world in every.items() if world.structural}
-    table = {
+    table: Json = {
         "causalgia": __version__,
         "protocol": _protocol(protocol)
         | {"published": [_published(row, protocol, characteristics) for row in protocol.published]},
+        "posterior": calibration(protocol, outcomes),
         "seed": {"population": int(outcomes.attrs["seed"]), "evaluation": int(characteristics.attrs["seed"])},
         "documents": documents(protocol),
         "assumed": assumed(protocol),
@@ -53,6 +58,7 @@ def results(
         "trial": {
             "world": trial["truth"]["WORLD"][0] if "truth" in trial else None,
             "flow": _flow(protocol, trial),
+            "curve": _curve(protocol, trial),
             "answers": {key: asdict(answer) for key, answer in answers.items()},
         },
         "evaluation": evaluation(characteristics),
@@ -60,7 +66,8 @@ def results(
         "harm": _harm(protocol),
     }
     table["verdict"] = verdict(protocol, table)
-    return clean(table)
+    whole = clean(table)
+    return whole | {"summary": summary(whole)}
 
 
 def _protocol(protocol: Protocol) -> Json:
@@ -84,6 +91,7 @@ def _protocol(protocol: Protocol) -> Json:
         else None,
         "gate_delay": protocol.endpoints.lowered.baseline - protocol.gate.at if protocol.gate else None,
         "compared": protocol.compared.by if protocol.compared else None,
+        "contrast_asked": protocol.contrast is not None,
         "cut_days": protocol.compared.cut_days if protocol.compared and protocol.compared.by == "duration" else None,
         "low_share": protocol.gate.low_stratum.share if protocol.gate and protocol.gate.low_stratum else None,
         "endpoints": endpoints,
@@ -110,6 +118,9 @@ def _endpoint(endpoint: Endpoint) -> Json:
     fall = "" if responder is None else f"{responder.fall:g} {kind}"
     return {
         "title": instrument.title if responder is None else f"share with a fall of at least {fall}: {instrument.title}",
+        "measure": instrument.title,
+        "fall": fall,
+        "second": endpoint.second,
         "unit": instrument.unit if responder is None else "share",
         "side": endpoint.side,
         "week": endpoint.at,
@@ -210,6 +221,27 @@ def _flow(protocol: Protocol, trial: Tables) -> Json:
         "arms": arms,
         "days": int(adsl["SCRNDAY"].cast(pl.Int64).to_numpy().max()),
     }
+
+
+def _curve(protocol: Protocol, trial: Tables) -> Json | None:
+    """Share of each arm that improved by at least so many per cent of baseline; a missing value is no improvement.
+
+    None in a crossover, whose endpoint is no change from baseline.
+    """
+    endpoint = protocol.endpoints.relieved
+    if endpoint.second is not None:
+        return None
+    better = -1.0 if Instrument.load(endpoint.measure).better == "lower" else 1.0
+    subjects = Subjects.read(protocol, trial)
+    arm_of = dict(trial["adsl"].select("USUBJID", "ARM").iter_rows())
+    arms = np.array([arm_of[name] for name in subjects.ids])
+    y, covariates, seen = subjects.endpoint(protocol, trial, endpoint)
+    baseline = covariates[:, 0]
+    gain = np.where(seen, better * (y[:, 0] - baseline), -np.inf)
+    enough = np.array(CURVE)[:, None] / 100 * np.where(seen, np.abs(baseline), 0.0)
+    reached = (gain >= enough) & seen
+    shares = {arm: reached[:, arms == arm].mean(axis=1).tolist() for arm in protocol.arms}
+    return {"percent": list(CURVE), "arms": shares}
 
 
 def evaluation(characteristics: xr.Dataset) -> Json:

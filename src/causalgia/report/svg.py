@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 # Okabe-Ito palette. Blue is the accent and the treated arm; worlds take the rest.
 INK, MUTED, RULE = "#1c2430", "#5f6b7a", "#d5dae1"
 TREATED, CONTROL = "#0072B2", "#6b7280"
-STRUCTURAL = ("#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00")
-CONTROLS = ("#4b5563", "#B07A00", "#3A8FC4")
+STRUCTURAL = ("#008A64", "#D55E00", "#B8558F", "#3A7FB0", "#A87400")
+CONTROLS = ("#4b5563", "#A87400", "#3A7FB0")
 MARKERS = ("o", "s", "D", "^", "v", "<")
 SOLID: Any = "solid"
 DASHES: Any = ((0, (5, 2)), (0, (1.5, 1.8)), (0, (7, 2, 1.5, 2)))
@@ -62,7 +63,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of the page: its finding, panels of SVG, a legend of (swatch, label), a note."""
+    """A figure of the page: its finding, panels of SVG, a legend of (swatch, label), a note, the rows behind it."""
 
     key: str
     title: str
@@ -70,6 +71,25 @@ class Drawing:
     legend: list[tuple[str, str]]
     note: str = ""
     columns: int = 2
+    data: list[list[Any]] = field(default_factory=list)
+
+    @property
+    def link(self) -> str:
+        """The data as a link that needs no network: CSV, the heading first; empty where there is none."""
+        if not self.data:
+            return ""
+        lines = (",".join(map(_field, row)) for row in self.data)
+        return "data:text/csv;charset=utf-8," + quote("\n".join(lines) + "\n", safe=",.-:;()/")
+
+
+def _field(value: Any) -> str:
+    """One value of CSV, numbers to five digits."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    text = str(value)
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n') else text
 
 
 def structural(table: dict[str, Any]) -> list[str]:

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 Json = dict[str, Any]
 NOTHING = "–"
+NAMES = ("Crohn", "Oswestry")
+UNITS = {"score": "points", "percent": "percentage points", "delta_degC": "°C"}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How an endpoint's differences are written: times `factor`, with so many decimals, in `unit`."""
+
+    factor: float
+    unit: str
+    decimals: int
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -61,3 +73,23 @@ def listed(items: Iterable[str]) -> str:
 def p_value(p: float | None) -> str:
     """A p value; a dash for None."""
     return NOTHING if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def scale_of(endpoint: Json) -> Scale:
+    """The scale of an endpoint: shares in percentage points, scores in points, others as they are."""
+    if endpoint["unit"] == "share":
+        return Scale(100, "percentage points", 1)
+    unit = str(endpoint["unit"])
+    return Scale(1, UNITS.get(unit, unit), 2)
+
+
+def short_title(endpoint: Json) -> str:
+    """An endpoint in a few words, to stand inside a sentence: pain; the share with a fall of at least 30 %."""
+    title = lower_first(endpoint["measure"].split(",")[0])
+    return f"the share with a fall of at least {endpoint['fall']} in {title}" if endpoint["fall"] else title
+
+
+def lower_first(text: str) -> str:
+    """The text to stand inside a sentence: its first letter small, unless it is a name or an abbreviation."""
+    name = text.startswith(NAMES) or text[1:2].isupper() or text[2:3].isupper()
+    return text if name else text[:1].lower() + text[1:]

@@ -1,0 +1,1 @@
+"""Learning from evidence and from patients."""

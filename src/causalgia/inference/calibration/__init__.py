@@ -1,0 +1,1 @@
+"""Calibration: typical values given published summaries, and a test on trials that were not fitted."""
