@@ -34,7 +34,7 @@ def protocol():
 def population():
     import causalgia as cg
 
-    return cg.Population.load("crps-acute")
+    return cg.Population.load("crps-acute", prior=True)
 
 
 @pytest.fixture(scope="session")

@@ -329,5 +329,6 @@ def test_real_tables_alone(cli, steps):
 def test_check_passes_the_library(cli):
     from causalgia.documents.reader import LIBRARY
 
-    for path in [*sorted(LIBRARY.rglob("*.toml")), *sorted(LIBRARY.rglob("*.ant"))]:
+    pages = [path for path in sorted(LIBRARY.rglob("*.toml")) if path.parent.name != "posterior"]  # made by calibrate
+    for path in [*pages, *sorted(LIBRARY.rglob("*.ant"))]:
         assert cli("check", path).stdout.splitlines()[-1] == str(path)

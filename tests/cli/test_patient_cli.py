@@ -14,7 +14,7 @@ from causalgia.documents.weighing import Therapies
 from causalgia.inference.patients import consideration
 
 RUN = CliRunner()
-ALWAYS = ["--people", "12000"]
+ALWAYS = ["--people", "20000"]
 
 
 @pytest.fixture(scope="module", autouse=True)

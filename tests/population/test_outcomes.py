@@ -38,7 +38,7 @@ def two_compartments(p, dose, days, times, duration=2 / 24, onset=np.nan):
 def test_serum_concentrations_are_those_of_two_compartments(protocol, patients, outcomes):
     """Against an independent solution, in people with and without antibodies."""
     one = patients.isel(world=0)
-    values = drug_values(cg.Population.load("crps-acute"), Drug.load("infliximab"), "intravenous", one)
+    values = drug_values(cg.Population.load("crps-acute", prior=True), Drug.load("infliximab"), "intravenous", one)
     weeks = outcomes["time"].values
     chosen = [*np.flatnonzero(values["Z"] > 0)[:3], *np.flatnonzero(values["Z"] == 0)[:3]]
     for s in chosen:
@@ -156,6 +156,6 @@ def test_a_subject_that_fails_is_counted_and_left_out(protocol, outcomes):
 
 
 def test_loading_a_population_gives_its_documents():
-    population = Population.load("crps-acute")
+    population = Population.load("crps-acute", prior=True)
     assert population.condition.name == "crps-acute"
     assert set(population.condition.worlds) == {"absolute", "relative", "recovery"}

@@ -136,7 +136,7 @@ def test_time_units_of_a_condition_are_converted(write, population):
     weeks = write("conditions", "crps-acute", *changes)
     text = weeks.read_text().replace("uncertainty = [60, 120]", "uncertainty = [8, 17]")
     weeks.write_text(text)
-    one, two = population.sample(30, seed=4), cg.Population.load(weeks).sample(30, seed=4)
+    one, two = population.sample(30, seed=4), cg.Population.load(weeks, prior=True).sample(30, seed=4)
     np.testing.assert_array_equal(one["id"].values, two["id"].values)
     np.testing.assert_allclose(one["duration"].values, two["duration"].values, rtol=1e-12)
     np.testing.assert_allclose(one["PHA"].values, two["PHA"].values, rtol=1e-12)

@@ -38,7 +38,7 @@ ENTRY = {
 
 @cache
 def cohort(name):
-    population = cg.Population.load(name)
+    population = cg.Population.load(name, prior=True)
     return population, population.sample(PEOPLE, seed=4)
 
 

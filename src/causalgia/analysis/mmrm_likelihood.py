@@ -8,6 +8,7 @@ pattern and element, so that a step costs the same for any number of subjects.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,7 +123,7 @@ def likelihood(patterns: Patterns, sigma: Array, reml: bool) -> Point:
     sums = patterns.total(np.concatenate([pack(Omega)[:, None], F / twice], axis=1) @ m).reshape(-1, U + 1, c, c)
     H, N = sums[:, 0], sums[:, 1:]
     A = H[:, :p, :p] + np.eye(p) * (np.diagonal(H, axis1=1, axis2=2)[:, :p, None] == 0)
-    Phi = np.linalg.inv(A)
+    Phi = _inverses(A)
     beta = (Phi @ H[:, :p, p:])[..., 0]
     w = np.concatenate([-beta, np.ones((len(beta), 1))], axis=1)
     rss = H[:, p, p] - (H[:, p, :p] * beta).sum(axis=1)
@@ -144,6 +145,18 @@ def likelihood(patterns: Patterns, sigma: Array, reml: bool) -> Point:
         crossed = PhiP.reshape(R, U, p * p) @ PhiP.swapaxes(2, 3).reshape(R, U, p * p).swapaxes(1, 2)
         expected = expected - patterns.total(traces(Omega, G)) + 0.5 * crossed
     return Point(Phi, beta, Omega, N, minus2, slope, spent - expected, expected)
+
+
+def _inverses(A: Array) -> Array:
+    """Inverses (R, p, p), NaN for a matrix that is singular to rounding: the search then turns back from there."""
+    try:
+        return np.asarray(np.linalg.inv(A))
+    except np.linalg.LinAlgError:
+        result = np.full_like(A, np.nan)
+        for r, matrix in enumerate(A):
+            with suppress(np.linalg.LinAlgError):
+                result[r] = np.linalg.inv(matrix)
+        return result
 
 
 def _inverse(S: Array, seen: NDArray[np.bool_]) -> tuple[Array, Array]:

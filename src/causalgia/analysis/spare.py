@@ -106,7 +106,8 @@ def _region(protocol: Protocol, gradient: Gradient, x: np.ndarray, instrument: I
         text = f"{gain} has a chance of {UNLIKELY:g} or more everywhere from {where}: nobody is to be spared for it."
     else:
         limit = float(np.exp(x[unlikely][-1]))
-        text = f"{gain} has a chance below {UNLIKELY:g} up to a true marker of {_level(np.log(limit))} {marker.unit} ({where})."
+        text = f"{gain} has a chance below {UNLIKELY:g} up to a true marker of {_level(np.log(limit))} {marker.unit}"
+        text += f" ({where})."
     text = text[0].upper() + text[1:] + " This assumes that the gain does not fall as the marker rises."
     return {"reading": text, "series": {"gradient": rows}, "facts": {"spare_below": limit, "relevant": least}}
 

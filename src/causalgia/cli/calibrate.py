@@ -163,7 +163,7 @@ def score(
         typer.echo(json.dumps(table, ensure_ascii=False))
         return
     for each in found[False]:
-        typer.echo(f"{each.result.protocol}: {each.result.found}: score {each.gain:+.2f} above no effect")
+        typer.echo(f"{each.result.protocol}: {each.result.found}: score {each.gain:+.2f} against no effect")
     typer.echo(str(path / WRITTEN))
 
 

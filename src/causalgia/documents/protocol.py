@@ -239,7 +239,10 @@ class Evaluation(Page):
 
 
 class Analysis(Page):
-    """Which analysis decides on the clinical endpoint, said beforehand; below 20 randomised the exact test does."""
+    """Which analysis decides on the clinical endpoint, said beforehand; below 20 randomised the exact test does.
+
+    `evaluate` counts the analysis of covariance whichever decides.
+    """
 
     decides: Literal["ancova", "mmrm"] = "ancova"
 

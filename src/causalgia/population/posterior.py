@@ -24,7 +24,8 @@ DRAWS = 20
 class Posterior:
     """Equally weighted draws of typical values by world and "scope.name", and posterior weights of the worlds.
 
-    A scope is a condition, which speaks for those based on it too, a drug or a model.
+    A scope is a condition, which speaks for those based on it too, a drug or a model. `narrowed` is the width of the
+    posterior over that of the prior, by "scope.name".
     """
 
     name: str
@@ -32,6 +33,7 @@ class Posterior:
     targets: int
     weights: dict[str, float]
     draws: dict[str, dict[str, np.ndarray]]
+    narrowed: dict[str, float]
 
     @classmethod
     def load(cls, name: str, folder: Path = FOLDER) -> Posterior:
@@ -66,4 +68,5 @@ def _read(name: str, page: Path, head: bytes, path: Path, content: bytes) -> Pos
         mine = [row for row in body if row[0] == world]
         columns = zip(header[1:], zip(*(row[1:] for row in mine), strict=True), strict=True)
         draws[world] = {key: np.array(cells, float) for key, cells in columns if cells[0]}
-    return Posterior(name, digest, targets, {world: float(weight) for world, weight in weights.items()}, draws)
+    shares = {world: float(weight) for world, weight in weights.items()}
+    return Posterior(name, digest, targets, shares, draws, dict(table.get("narrowed", {})))

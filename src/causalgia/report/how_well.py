@@ -43,7 +43,8 @@ def page(
 def _how(posterior: Posterior, facts: Mapping[str, Any]) -> str:
     shares = ", ".join(f"{world} {weight:.0%}" for world, weight in posterior.weights.items())
     effective = ", ".join(f"{world} {size:.0f}" for world, size in facts["effective"].items())
-    ranks = ", ".join(f"{world} {p:.2f}" for world, p in facts["uniform_ranks_p"].items())
+    known = facts.get("uniform_ranks_p", {})
+    ranks = ", ".join(f"{world} {p:.2f}" for world, p in known.items()) or "not computed for this posterior"
     held = ", ".join(Targets.load("targets").unfitted)
     return (
         f"The typical values behind it were calibrated to {posterior.targets} published summaries "

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from causalgia.documents import Condition, Drug, InputError, Instrument, Parameters, Protocol
 from causalgia.documents.parameters import Document, Parameter
+from causalgia.documents.patient import Patient
 from causalgia.documents.reader import kind_of
+from causalgia.documents.targets import Targets
 from causalgia.documents.units import factor
+from causalgia.documents.weighing import Therapies, Weights
 from causalgia.engine import load_kernel, solve
 from causalgia.evidence import check as evidence
 from causalgia.measurement import readings
@@ -17,7 +20,8 @@ from causalgia.population.outcomes import OUTPUTS
 from causalgia.population.patients import ONSET, OUTSIDE, Population, check_names, model_page
 from causalgia.trial.harm import drugs_of
 
-KINDS: dict[str, type[Document]] = {kind.KIND: kind for kind in (Protocol, Condition, Drug, Instrument, Parameters)}
+DOCUMENTS = (Protocol, Condition, Drug, Instrument, Parameters, Patient, Targets, Therapies, Weights)
+KINDS: dict[str, type[Document]] = {kind.KIND: kind for kind in DOCUMENTS}
 PEOPLE = 256
 HEALTHY_NRS = 1.0
 HEALTHY_SHARE = 0.95

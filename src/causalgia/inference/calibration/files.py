@@ -15,6 +15,7 @@ from causalgia import __version__
 from causalgia.documents import Condition
 from causalgia.documents.targets import Targets
 from causalgia.inference.calibration.calibrate import Fitted, Settings
+from causalgia.inference.calibration.check import narrowed
 
 
 def weights(fits: dict[str, Fitted], condition: str = "crps-acute") -> dict[str, float]:
@@ -54,8 +55,16 @@ def page(
         "effective": {world: round(fit.effective, 1) for world, fit in fits.items()},
         "uniform_ranks_p": {world: round(p, 4) for world, p in uniform.items()},
         "simulated": asdict(settings),
+        "narrowed": _narrowed(fits),
     }
     return "# Made by causalgia calibrate; the draws stand in the .csv beside it.\n" + toml(table)
+
+
+def _narrowed(fits: dict[str, Fitted]) -> dict[str, float]:
+    """Width of the posterior over that of the prior by parameter, the mean over the worlds that have it."""
+    every = [narrowed(fit) for fit in fits.values()]
+    names = dict.fromkeys(name for each in every for name in each)
+    return {name: round(float(np.mean([each[name] for each in every if name in each])), 3) for name in names}
 
 
 def toml(table: dict[str, Any], prefix: str = "") -> str:

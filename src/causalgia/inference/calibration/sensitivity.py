@@ -35,7 +35,7 @@ class Sensitivity:
 
     `benefit` and `power` (draw,) are the mean difference in the clinical endpoint, better above 0, and the chance of a
     significant one at the largest size. First-order shares by name with the half-width of their 95 % interval;
-    `ranges` are central 90 % ranges of numbers that the published data leave as the prior has them.
+    `ranges` are the documents' ranges of numbers that the published data leave as the prior has them.
     """
 
     benefit: np.ndarray
@@ -157,19 +157,10 @@ def _values(population: Population, protocol: Protocol, patients: xr.Dataset, na
 
 
 def unidentified(posterior: Posterior, names: list[str]) -> dict[str, tuple[float, float]]:
-    """Central 90 % ranges of the numbers whose posterior is about as wide as the prior in every world."""
-    targets = Targets.load("targets")
-    found: dict[str, list[tuple[float, float]]] = {}
-    for world, columns in posterior.draws.items():
-        space = Space.of(targets, world)
-        prior = space.values(space.from_uniform((np.arange(999) + 0.5)[:, None] / 999 + np.zeros(len(space.axes))))
-        for name in names:
-            low, high = np.quantile(columns[name], (0.05, 0.95))
-            before = np.ptp(np.quantile(prior[name], (0.05, 0.95)))
-            if high - low >= UNCHANGED * before:
-                found.setdefault(name, []).append((float(low), float(high)))
-    return {
-        name: (min(low for low, _ in each), max(high for _, high in each))
-        for name, each in found.items()
-        if len(each) == len(posterior.draws)
-    }
+    """The documents' ranges, over all worlds, of numbers whose posterior is about as wide as the prior."""
+    targets, found = Targets.load("targets"), {}
+    for name in names:
+        if posterior.narrowed.get(name, 0.0) >= UNCHANGED:
+            axes = [axis for world in posterior.draws for axis in Space.of(targets, world).axes if axis.key == name]
+            found[name] = (min(axis.low for axis in axes), max(axis.high for axis in axes))
+    return found
