@@ -18,6 +18,8 @@ from causalgia.documents.reader import LIBRARY
 FOLDER = LIBRARY / "posterior"
 # Person p lives with draw p modulo this many: the batches of an evaluation are cut in the same way.
 DRAWS = 20
+# Ranks whose uniformity has a smaller p in some world show that the draws are not as wide as they should be.
+CHECKED = 0.01
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Posterior:
     """Equally weighted draws of typical values by world and "scope.name", and posterior weights of the worlds.
 
     A scope is a condition, which speaks for those based on it too, a drug or a model. `narrowed` is the width of the
-    posterior over that of the prior, by "scope.name".
+    posterior over that of the prior, by "scope.name"; `uniform` the p of uniform ranks in synthetic data, by world.
     """
 
     name: str
@@ -34,6 +36,12 @@ class Posterior:
     weights: dict[str, float]
     draws: dict[str, dict[str, np.ndarray]]
     narrowed: dict[str, float]
+    uniform: dict[str, float]
+
+    @property
+    def checked(self) -> bool:
+        """True when known parameters of synthetic data stood where such draws say, in every world."""
+        return bool(self.uniform) and min(self.uniform.values()) >= CHECKED
 
     @classmethod
     def load(cls, name: str, folder: Path = FOLDER) -> Posterior:
@@ -69,4 +77,5 @@ def _read(name: str, page: Path, head: bytes, path: Path, content: bytes) -> Pos
         columns = zip(header[1:], zip(*(row[1:] for row in mine), strict=True), strict=True)
         draws[world] = {key: np.array(cells, float) for key, cells in columns if cells[0]}
     shares = {world: float(weight) for world, weight in weights.items()}
-    return Posterior(name, digest, targets, shares, draws, dict(table.get("narrowed", {})))
+    widths, ranks = dict(table.get("narrowed", {})), dict(table.get("uniform_ranks_p", {}))
+    return Posterior(name, digest, targets, shares, draws, widths, ranks)

@@ -40,11 +40,19 @@ def page(
     return "\n\n".join(parts) + "\n"
 
 
+NARROW = (
+    "**The posterior did not pass this check: in synthetic data its draws lie too close together, so it is too narrow "
+    "and its weights and intervals are too sure.** Read it as a better centre than the prior's, not as a measure of "
+    "doubt."
+)
+
+
 def _how(posterior: Posterior, facts: Mapping[str, Any]) -> str:
     shares = ", ".join(f"{world} {weight:.0%}" for world, weight in posterior.weights.items())
     effective = ", ".join(f"{world} {size:.0f}" for world, size in facts["effective"].items())
     known = facts.get("uniform_ranks_p", {})
     ranks = ", ".join(f"{world} {p:.2f}" for world, p in known.items()) or "not computed for this posterior"
+    warning = "" if posterior.checked else f" {NARROW}"
     held = ", ".join(Targets.load("targets").unfitted)
     return (
         f"The typical values behind it were calibrated to {posterior.targets} published summaries "
@@ -53,7 +61,7 @@ def _how(posterior: Posterior, facts: Mapping[str, Any]) -> str:
         f"`{posterior.digest}`\n\n"
         "recorded in `library/posterior/crps.toml` before the trials were scored; a file of another hash is refused. "
         f"Posterior weights of the worlds: {shares}. Effective sizes of the simulated posterior points: {effective} of "
-        f"{facts['simulated']['final']}. Uniform ranks in synthetic data, p: {ranks}."
+        f"{facts['simulated']['final']}. Uniform ranks in synthetic data, p: {ranks}.{warning}"
     )
 
 

@@ -28,5 +28,6 @@ def calibration(protocol: Protocol, outcomes: xr.Dataset) -> dict[str, Any] | No
         "sha256": posterior.digest,
         "targets": posterior.targets,
         "weights": posterior.weights,
+        "checked": posterior.checked,
         "power": known.get(protocol.name),
     }

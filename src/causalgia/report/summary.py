@@ -224,6 +224,8 @@ def _rests(table: Json) -> list[str]:
     else:
         weights = listed(f"{name} {percent(known['weights'][name])}" for name in worlds)
         fitted = f"calibrated to {known['targets']} published summaries and weighted by them ({weights})"
+        if not known["checked"]:
+            fitted += ", too surely: the calibration failed its check on synthetic data"
     return [
         f"{len(worlds)} alternative accounts of the biology, {fitted}; {len(table['assumed'])} assumed numbers; "
         f"{number(table['protocol']['subjects'])} virtual patients in each account and "

@@ -75,6 +75,8 @@ def _rests_on(table: Json, structural: list[str]) -> str:
     else:
         weights = listed(f"{name} {100 * known['weights'][name]:.0f} %" for name in structural)
         weighed = f"posterior-weighted ({weights}), calibrated to {known['targets']} published summaries"
+        if not known["checked"]:
+            weighed += ", by a posterior that is too narrow: it failed its check on synthetic data"
         ranges = " (within ranges that the calibration narrowed where it could)"
     return (
         f"This rests on {len(structural)} alternative accounts of the biology, called worlds here ({accounts}), "
