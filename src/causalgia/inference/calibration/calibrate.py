@@ -42,7 +42,7 @@ class Settings:
         return len(WORLDS) * (self.prior + self.local + self.final + self.repeats)
 
 
-QUICK = Settings(prior=48, local=12, final=12, repeats=3, particles=400, size=0.5, kept=20)
+QUICK = Settings(prior=64, local=16, final=16, repeats=4, particles=500, size=0.5, kept=20)
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,9 @@ def posterior(
 ) -> Sampled:
     """The posterior on the emulator, the likelihood raised to a power."""
     rng = streams.generator(settings.seed, "calibration", space.world, name)
-    start = rng.standard_normal((settings.particles, len(space.axes)))
+    start = space.from_uniform(rng.random((settings.particles, len(space.axes))))
     error = emulator.variance + noise
-    found = sample(lambda x: power * likelihood.log(emulator.predict(space.from_normal(x)), error), start, rng)
-    return found._replace(points=space.from_normal(found.points))
+    return sample(lambda z: power * likelihood.log(emulator.predict(z), error), start, space.inside, rng)
 
 
 def _some(points: np.ndarray, count: int) -> np.ndarray:

@@ -15,7 +15,8 @@ from causalgia.inference.calibration.smc import sample
 from causalgia.inference.calibration.space import Space
 
 LEVELS = (0.5, 0.8, 0.95)
-PARTICLES = 400
+PARTICLES = 200
+MOVES = 5
 BINS = 10
 
 
@@ -72,9 +73,10 @@ def recover(fitted: Fitted, prior: int, count: int, seed: int = 1) -> Recovery:
 
 def particles(space: Space, data: Likelihood, emulator: Emulator, rng: np.random.Generator) -> np.ndarray:
     """Posterior draws of one synthetic data set, which has no error by a finite number of people."""
-    start = rng.standard_normal((PARTICLES, len(space.axes)))
-    found = sample(lambda x: data.log(emulator.predict(space.from_normal(x)), emulator.variance), start, rng)
-    return space.from_normal(found.points)
+    start = space.from_uniform(rng.random((PARTICLES, len(space.axes))))
+    return sample(
+        lambda z: data.log(emulator.predict(z), emulator.variance), start, space.inside, rng, moves=MOVES
+    ).points
 
 
 def checks(fitted: Fitted) -> list[dict[str, object]]:

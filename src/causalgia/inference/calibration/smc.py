@@ -11,9 +11,7 @@ from scipy.special import logsumexp
 LogLikelihood = Callable[[np.ndarray], np.ndarray]
 # Effective share of the particles that every tempering step keeps.
 KEPT = 0.5
-# Particles move until they have forgotten where they stood: to this correlation, on average over the axes.
-FORGOTTEN = 0.15
-MOST_MOVES = 80
+MOVES = 10
 MOST_STEPS = 200
 
 
@@ -25,25 +23,33 @@ class Sampled(NamedTuple):
     steps: int
 
 
-def sample(log_likelihood: LogLikelihood, prior: np.ndarray, rng: np.random.Generator) -> Sampled:
-    """The posterior of independent standard normals, given a log likelihood (particle,) of points (particle, axis).
+def sample(
+    log_likelihood: LogLikelihood,
+    prior: np.ndarray,
+    inside: Callable[[np.ndarray], np.ndarray],
+    rng: np.random.Generator,
+    *,
+    moves: int = MOVES,
+) -> Sampled:
+    """The posterior of standard normals, cut off where `inside` is false, given a log likelihood (particle,) of points
+    (particle, axis). `prior` (particle, axis) are draws of the prior.
 
-    `prior` (particle, axis) are draws of the prior. The likelihood's power t rises from 0 to 1 so that each step keeps
-    half of the effective sample: log Z = Σ log mean(L^Δt). After resampling, particles move until forgotten by
-    generalised preconditioned Crank-Nicolson steps: z' = m + sqrt(1 − β²)(z − m) + β C^½ ξ, accepted by the ratio of
-    the target to the normal (m, C), which the proposal leaves invariant (Rudolf and Sprungk 2018, Found Comput Math
-    18:309, section 3). m and C of one half of the particles come from the other half, so neither half follows its own
-    scatter. β is adapted to accept about a third.
+    The likelihood's power t rises from 0 to 1 so that each step keeps half of the effective sample:
+    log Z = Σ log mean(L^Δt). After resampling, particles move by generalised preconditioned Crank-Nicolson steps with
+    the mean m and covariance C of the particles: z' = m + sqrt(1 − β²)(z − m) + β C^½ ξ, accepted by the ratio of the
+    target to the normal (m, C), which the proposal leaves invariant (Rudolf and Sprungk 2018, Found Comput Math 18:309,
+    section 3). β is adapted to accept about a third.
     """
-    points, power, log_evidence, step = prior.copy(), 0.0, 0.0, 0.6
+    points, power, log_evidence, step = prior.copy(), 0.0, 0.0, 0.8
     values = log_likelihood(points)
     for number in range(1, MOST_STEPS + 1):
         rise = _rise(values, 1 - power)
         power = min(1.0, power + rise)
         weights = rise * values
         log_evidence += float(logsumexp(weights) - np.log(len(weights)))
-        chosen = rng.permutation(_systematic(np.exp(weights - logsumexp(weights)), rng))
-        points, values, step = _move(points[chosen], values[chosen], log_likelihood, rng, power, step)
+        chosen = _systematic(np.exp(weights - logsumexp(weights)), rng)
+        points, values = points[chosen], values[chosen]
+        points, values, step = _move(points, values, log_likelihood, inside, rng, power, step, moves)
         if power >= 1:
             return Sampled(points, log_evidence, number)
     raise RuntimeError("tempering did not end")
@@ -75,46 +81,32 @@ def _move(
     points: np.ndarray,
     values: np.ndarray,
     log_likelihood: LogLikelihood,
+    inside: Callable[[np.ndarray], np.ndarray],
     rng: np.random.Generator,
     power: float,
     step: float,
+    moves: int,
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Particles and their values after moving, and the step β."""
-    start, points, values = points, points.copy(), values.copy()
-    halves = (slice(None, len(points) // 2), slice(len(points) // 2, None))
-    for _ in range(MOST_MOVES):
-        rates = []
-        for mine, others in (halves, halves[::-1]):
-            mean, root = _reference(points[others])
-            noise = rng.standard_normal(points[mine].shape) @ root.T
-            new = mean + np.sqrt(1 - step**2) * (points[mine] - mean) + step * noise
-            fresh = log_likelihood(new)
-            ratio = _excess(new, fresh, mean, root, power) - _excess(points[mine], values[mine], mean, root, power)
-            accepted = np.log(rng.random(len(new))) < ratio
-            points[mine] = np.where(accepted[:, None], new, points[mine])
-            values[mine] = np.where(accepted, fresh, values[mine])
-            rates.append(accepted.mean())
-        step = float(np.clip(step * np.exp(0.5 * (np.mean(rates) - 0.33)), 0.05, 0.99))
-        if _memory(start, points) < FORGOTTEN:
-            break
+    mean = points.mean(axis=0)
+    covariance = np.cov(points.T) + 1e-6 * np.eye(points.shape[1])
+    root = np.linalg.cholesky(np.atleast_2d(covariance))
+
+    def excess(z: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """Log of target over reference."""
+        centred = np.linalg.solve(root, (z - mean).T)
+        return power * value - 0.5 * (z**2).sum(axis=1) + 0.5 * (centred**2).sum(axis=0)
+
+    now = excess(points, values)
+    for _ in range(moves):
+        noise = rng.standard_normal(points.shape) @ root.T
+        other = mean + np.sqrt(1 - step**2) * (points - mean) + step * noise
+        ok = inside(other)
+        fresh = np.full(len(points), -np.inf)
+        if ok.any():
+            fresh[ok] = log_likelihood(other[ok])
+        after = np.where(ok, excess(other, np.where(ok, fresh, 0.0)), -np.inf)
+        accepted = np.log(rng.random(len(points))) < after - now
+        points = np.where(accepted[:, None], other, points)
+        values, now = np.where(accepted, fresh, values), np.where(accepted, after, now)
+        step = float(np.clip(step * np.exp(0.5 * (accepted.mean() - 0.35)), 0.05, 0.99))
     return points, values, step
-
-
-def _reference(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and root of the covariance, drawn towards the prior's as there are fewer points for each axis."""
-    count, axes = points.shape
-    prior = axes / (axes + count)
-    covariance = (1 - prior) * np.atleast_2d(np.cov(points.T)) + prior * np.eye(axes)
-    return points.mean(axis=0), np.linalg.cholesky(covariance)
-
-
-def _excess(z: np.ndarray, value: np.ndarray, mean: np.ndarray, root: np.ndarray, power: float) -> np.ndarray:
-    """Log of the target over the reference normal, but for a constant."""
-    centred = np.linalg.solve(root, (z - mean).T)
-    return power * value - 0.5 * (z**2).sum(axis=1) + 0.5 * (centred**2).sum(axis=0)
-
-
-def _memory(before: np.ndarray, now: np.ndarray) -> float:
-    """Mean correlation over the axes of where particles were and where they are."""
-    a, b = before - before.mean(axis=0), now - now.mean(axis=0)
-    return float(np.mean((a * b).sum(axis=0) / np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0) + 1e-300)))
