@@ -39,10 +39,10 @@ def test_a_trial_is_the_librarys_own(small):
 
 def test_outcomes_are_used_again_where_only_gate_and_assay_differ(small):
     told = []
-    changed = work.Trial(**{**vars(SMALL), "numbers": Numbers("5 mg/kg", 60, 4)})
+    changed = work.Trial(**{**vars(SMALL), "numbers": Numbers("5 mg/kg", 40, 4)})
     table = work.trial(changed, lambda kind, content: told.append((kind, content)))["table"]
     assert not any(content[0].startswith("Simulating") for kind, content in told if kind == "stage")
-    assert table["protocol"]["gate_limit"]["value"] == 60
+    assert table["protocol"]["gate_limit"]["value"] == 40
     assert table["protocol"]["endpoints"]["lowered"]["limit"] == 4
     assert table["population"]["absolute"]["enrolled"] == small["table"]["population"]["absolute"]["enrolled"]
     assert table["evaluation"] != small["table"]["evaluation"]
