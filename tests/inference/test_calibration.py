@@ -13,58 +13,96 @@ from causalgia.documents import Drug, InputError
 from causalgia.documents.targets import Targets
 from causalgia.engine import solve
 from causalgia.inference.calibration.bank import CHUNK, simulate_points
-from causalgia.inference.calibration.calibrate import Fitted
+from causalgia.inference.calibration.calibrate import Fitted, Found, density_on
 from causalgia.inference.calibration.check import recover
 from causalgia.inference.calibration.emulator import Emulator
+from causalgia.inference.calibration.hmc import log_evidence, sample
 from causalgia.inference.calibration.likelihood import Likelihood, off_scale
 from causalgia.inference.calibration.simulator import Simulator
-from causalgia.inference.calibration.smc import sample
 from causalgia.inference.calibration.space import Axis, Space
 from causalgia.population.posterior import DRAWS, FOLDER, Posterior
 
 WORLDS = ("absolute", "relative", "recovery")
 
 
+def gaussian(matrix, noise, y):
+    """The density of prior N(0, I) and y ~ N(A x, S), with its gradient."""
+    inverse, size = np.linalg.inv(noise), sum(matrix.shape)
+    constant = 0.5 * (size * np.log(2 * np.pi) + np.linalg.slogdet(noise)[1])
+
+    def density(x):
+        residual = y - x @ matrix.T
+        weighted = residual @ inverse
+        value = -0.5 * ((residual * weighted).sum(axis=-1) + (x**2).sum(axis=-1)) - constant
+        return value, weighted @ matrix - x
+
+    return density
+
+
 def test_sampler_against_a_gaussian_posterior_and_evidence():
-    """Prior N(0, I), y ~ N(A z, S): mean, covariance and evidence in closed form; bands of 4 standard errors."""
+    """Mean, covariance and evidence in closed form, two data sets at once; bands of 4 standard errors."""
     rng = np.random.default_rng(5)
     matrix, noise = rng.normal(size=(4, 3)), np.diag([0.3, 0.5, 0.2, 0.8]) ** 2
-    y = rng.normal(size=4)
+    y = rng.normal(size=(2, 1, 4))
     precision = np.eye(3) + matrix.T @ np.linalg.solve(noise, matrix)
     covariance = np.linalg.inv(precision)
-    mean = covariance @ matrix.T @ np.linalg.solve(noise, y)
-    evidence = stats.multivariate_normal(np.zeros(4), noise + matrix @ matrix.T).logpdf(y)
-    law = stats.multivariate_normal(np.zeros(4), noise)
-
-    runs = [
-        sample(
-            lambda z: law.logpdf(y - z @ matrix.T),
-            stream.standard_normal((1000, 3)),
-            lambda z: np.ones(len(z), bool),
-            stream,
+    means = y[:, 0] @ np.linalg.solve(noise, matrix) @ covariance
+    density = gaussian(matrix, noise, y)
+    start, root = rng.standard_normal((2, 40, 3)), np.linalg.cholesky(covariance)
+    found = sample(density, start, root, rng, warmup=100, draws=100)
+    assert (found.rhat < 1.02).all() and 0.7 < found.accepted < 0.95
+    chains = found.points.mean(axis=2)
+    error = chains.std(axis=1, ddof=1) / np.sqrt(40)
+    assert (np.abs(chains.mean(axis=1) - means) < 4 * error).all()
+    for k in range(2):
+        squares = np.array([np.cov(each.T).ravel() for each in found.points[k]])
+        off = np.abs(squares.mean(axis=0) - covariance.ravel())
+        assert (off < 4 * squares.std(axis=0, ddof=1) / np.sqrt(40) + 0.01 * np.abs(covariance).max()).all()
+        draws, values = found.points[k].reshape(-1, 3), found.values[k].ravel()
+        log_z, spread = log_evidence(gaussian(matrix, noise, y[k, 0]), draws, values, rng)
+        assert log_z == pytest.approx(
+            stats.multivariate_normal(np.zeros(4), noise + matrix @ matrix.T).logpdf(y[k, 0]), abs=0.02
         )
-        for stream in (np.random.default_rng(k) for k in range(8))
-    ]
-    points = np.array([run.points for run in runs])
-    logs = np.array([run.log_evidence for run in runs])
-    means = points.mean(axis=1)
-    assert (np.abs(means.mean(axis=0) - mean) < 4 * means.std(axis=0, ddof=1) / np.sqrt(8) + 1e-3).all()
-    squares = np.array([np.cov(each.T).ravel() for each in points])
-    off = np.abs(squares.mean(axis=0) - covariance.ravel())
-    assert (off < 4 * squares.std(axis=0, ddof=1) / np.sqrt(8) + 1e-3).all()
-    assert abs(logs.mean() - evidence) < 4 * logs.std(ddof=1) / np.sqrt(8) + 0.02
+        assert spread < 0.02
 
 
-def test_sampler_stays_within_its_bounds():
+def test_sampler_finds_a_bent_ridge_and_its_evidence_and_keeps_what_is_not_seen():
+    """Data on x0 + x1² alone, of sixty axes: against the integral on a grid; the others stay standard normal."""
+    axis = np.linspace(-6, 6, 1201)
+    a, b = np.meshgrid(axis, axis, indexing="ij")
+    grid = np.exp(-0.5 * (a**2 + b**2) - 0.5 * ((2 - a - b**2) / 0.3) ** 2) / (2 * np.pi)
+    area = (axis[1] - axis[0]) ** 2
+    size = 60
+
+    def density(x):
+        off = (2 - x[..., 0] - x[..., 1] ** 2) / 0.3**2
+        gradient = -x
+        gradient[..., 0] += off
+        gradient[..., 1] += 2 * off * x[..., 1]
+        value = -0.5 * (x**2).sum(axis=-1) - 0.5 * 0.3**2 * off**2 - 0.5 * size * np.log(2 * np.pi)
+        return value, gradient
+
     rng = np.random.default_rng(1)
-    found = sample(
-        lambda z: -50 * (z[:, 0] - 3) ** 2,
-        np.clip(rng.standard_normal((400, 2)), -1.9, 1.9),
-        lambda z: (np.abs(z) < 2).all(axis=1),
-        rng,
-    )
-    assert (np.abs(found.points) < 2).all()
-    assert found.points[:, 0].mean() > 1.8
+    found = sample(density, rng.standard_normal((1, 60, size)), np.eye(size), rng, warmup=150, draws=150)
+    x = found.points[0]
+    assert x[..., 0].mean() == pytest.approx((a * grid).sum() / grid.sum(), abs=4 * x[..., 0].mean(1).std() / 60**0.5)
+    assert (x[..., 1] ** 2).mean() == pytest.approx((b**2 * grid).sum() / grid.sum(), rel=0.05)
+    order = rng.permutation(x[..., 0].size)
+    log_z, _ = log_evidence(density, x.reshape(-1, size)[order], found.values.ravel()[order], rng)
+    assert log_z == pytest.approx(np.log(grid.sum() * area), abs=0.15)
+    others = x[..., 2:]
+    assert abs((others**2).mean() - 1) < 0.02
+    assert abs((np.abs(others) < 1.96).mean() - 0.95) < 0.005
+
+
+def test_chains_that_disagree_are_told():
+    def two_wells(x):
+        value = np.logaddexp(-0.5 * ((x - 8) ** 2).sum(axis=-1), -0.5 * ((x + 8) ** 2).sum(axis=-1))
+        return value, 8 * np.tanh(8 * x) - x
+
+    rng = np.random.default_rng(2)
+    found = sample(two_wells, rng.standard_normal((1, 8, 1)), np.eye(1), rng, warmup=30, draws=40)
+    assert found.rhat[0, 0] > 2
 
 
 def test_emulator_is_exact_on_quadratics_and_honest_on_others():
@@ -82,6 +120,29 @@ def test_emulator_is_exact_on_quadratics_and_honest_on_others():
     real = (error**2).mean(axis=0)
     assert real[0] < 1e-2 * truth(fresh)[:, 0].var()
     assert (emulator.variance[1:] > 0.5 * real[1:]).all() and (emulator.variance[1:] < 2 * real[1:]).all()
+    assert emulator.processes and any(len(form.targets) for form in emulator.quadratics)
+
+
+def test_slopes_of_the_likelihood_on_the_emulator():
+    """Against differences, for quadratics, processes, numbers, and readings in and out of an interval."""
+    rng = np.random.default_rng(6)
+    z = rng.normal(size=(120, 4))
+    y = np.column_stack(
+        [z[:, 0] - z[:, 1] * z[:, 2], np.sin(2 * z[:, 0]), np.cos(z[:, 3]) + z[:, 1], z[:, 2] + z[:, 3]]
+    )
+    axes = [np.array([0, 1, 2]), np.array([0]), np.arange(4), np.array([2, 3])]
+    emulator = Emulator.fit(z, y, axes, np.ones(120, bool))
+    space = Space("world", tuple(Axis(f"toy.{k}", 1.0, 0.25, 4.0, "1") for k in range(4)))
+    for within in (True, False):
+        likelihood = Likelihood(
+            np.array([0, 1, 3]), np.array([0.3, 0.1, -0.2]), np.diag([0.2, 0.3, 0.2]), np.array([2]),
+            np.array([[-0.4, 0.9]]), np.array([0.3]), np.array([within]),
+        )  # fmt: skip
+        density = density_on(space, likelihood, emulator, np.full(4, 0.01), 0.7)
+        x, h = rng.normal(size=(5, 2, 4)), 3e-3
+        slopes = density(x)[1]
+        found = np.stack([(density(x + h * e)[0] - density(x - h * e)[0]) / (2 * h) for e in np.eye(4)], axis=-1)
+        np.testing.assert_allclose(slopes, found, rtol=2e-3, atol=5e-3)
 
 
 class Toy:
@@ -140,14 +201,14 @@ def test_known_parameters_are_recovered_from_synthetic_data():
         np.empty(0, bool),
     )  # fmt: skip
     emulator = Emulator.fit(points, found, [np.arange(2)] * 3, np.ones(150, bool))
-    nothing = np.empty(0)
+    sampled = Found(points, 0.0, 0.0, 1.0)
     fitted = Fitted(
-        space, (), likelihood, np.zeros(3), (points, found), emulator, points, 0.0, (points, found, nothing), points,
-        found,
-    )  # fmt: skip
+        space, (), likelihood, np.zeros(3), (points, found), emulator, sampled, points, found, np.zeros(150)
+    )
     recovery = recover(fitted, 150, 80)
     assert recovery.ranks.shape == (80, 3)
     assert (recovery.p > 1e-3).all()
+    assert recovery.uniform > 1e-3 and recovery.rhat.max() < 1.2
     for level, share in recovery.coverage.items():
         assert (np.abs(share - level) < 4 * np.sqrt(level * (1 - level) / 80) + 0.01).all(), level
     assert (recovery.narrowed[:2] < 0.6).all()

@@ -84,8 +84,11 @@ def test_priors_are_the_ranges_of_the_documents(targets, world):
             assert ends & {round(axis.low, 9), round(axis.high, 9)}
     u = np.random.default_rng(1).random((2000, len(space.axes)))
     z = space.from_uniform(u)
-    assert space.inside(z).all()
+    assert (np.abs(z) <= END).all()
     np.testing.assert_allclose(space.uniform(z), u, atol=1e-9)
+    x, h = np.linspace(-3, 3, 13), 1e-5
+    rise = (space.from_normal(x + h)[0] - space.from_normal(x - h)[0]) / (2 * h)
+    np.testing.assert_allclose(space.from_normal(x)[1], rise, rtol=1e-6)
 
 
 def test_a_world_without_a_number_has_no_axis(targets):

@@ -16,7 +16,7 @@ NAME = "crps"
 DRAWS, PAGE, CHECKS = f"{NAME}.csv", f"{NAME}.toml", "checks.json"
 FIGURES = ("prior-to-posterior.svg", "checks.svg", "ranks.svg")
 SCORES, POWER = "scores.json", f"{NAME}-power.toml"
-SYNTHETIC = 70
+SYNTHETIC = 100
 COMPARED = "gated-infliximab"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print results as JSON, and no progress.")]
@@ -68,12 +68,12 @@ def calibrate(
         "weights": weights(fits),
         "targets": rows,
         "narrowed": {world: narrowed(fit) for world, fit in fits.items()},
+        "rhat": {world: fit.sampled.rhat for world, fit in fits.items()},
         "recovery": {world: _recovery(found) for world, found in recovered.items()},
     }
-    uniform = {world: found.uniform for world, found in recovered.items()}
     with output.whole(path) as folder:
         (folder / DRAWS).write_bytes(content)
-        (folder / PAGE).write_text(page(fits, document, settings, content, uniform), encoding="utf-8")
+        (folder / PAGE).write_text(page(fits, document, settings, content, recovered), encoding="utf-8")
         output.write_json(folder / CHECKS, table)
         _figures(folder, fits, rows, recovered)
     if as_json:
@@ -104,8 +104,9 @@ def _tell(
     for world, share in weights(fits).items():
         found = recovered[world]
         typer.echo(
-            f"{world}: posterior weight {share:.2f}, effective {fits[world].effective:.0f} of {settings.final} "
-            f"simulated draws, ranks of {len(found.ranks)} synthetic data sets uniform with p {found.uniform:.2f}"
+            f"{world}: posterior weight {share:.2f}, worst R-hat {fits[world].sampled.rhat:.2f}, effective "
+            f"{fits[world].effective:.0f} of {len(fits[world].draws)} simulated draws, ranks of {len(found.ranks)} "
+            f"synthetic data sets uniform with p {found.uniform:.2f}"
         )
     for row in rows:
         low, middle, high = row["posterior"]

@@ -43,7 +43,7 @@ def prior_to_posterior(fits: Mapping[str, Fitted]) -> bytes:
 def _densities(axis: Any, fit: Fitted, j: int, colour: str) -> None:
     """Histogram lines over quantiles of the prior: its own is level, so what differs from level was learned."""
     edges = np.linspace(0, 1, 11)
-    heights = np.histogram(fit.space.uniform(fit.particles[:, j]), edges, density=True)[0]
+    heights = np.histogram(fit.space.uniform(fit.sampled.points[:, j]), edges, density=True)[0]
     ends = fit.space.axes[j].values(fit.space.from_uniform(np.array([0.05, 0.95])))
     axis.axhline(1, color=RULE, linewidth=4, zorder=0)
     axis.stairs(heights, edges, color=colour, linewidth=1.2)

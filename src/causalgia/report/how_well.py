@@ -47,22 +47,35 @@ NARROW = (
 )
 
 
+# What was seen before this posterior: the scores were known when it was made, and are not the reason for it.
+BEFORE = (
+    "An earlier posterior (hash 6745bf2a…) came from a sampler whose draws lay too close together. It failed the check "
+    "on synthetic data, was replaced for that reason, and had scored −6.28 in all on the trials below. Targets, priors "
+    "and model are the same."
+)
+
+
 def _how(posterior: Posterior, facts: Mapping[str, Any]) -> str:
     shares = ", ".join(f"{world} {weight:.0%}" for world, weight in posterior.weights.items())
     effective = ", ".join(f"{world} {size:.0f}" for world, size in facts["effective"].items())
     known = facts.get("uniform_ranks_p", {})
     ranks = ", ".join(f"{world} {p:.2f}" for world, p in known.items()) or "not computed for this posterior"
-    warning = "" if posterior.checked else f" {NARROW}"
     held = ", ".join(Targets.load("targets").unfitted)
-    return (
+    covered = ", ".join(f"{float(level):.0%} intervals {share:.1%}" for level, share in facts["coverage"].items())
+    texts = (
         f"The typical values behind it were calibrated to {posterior.targets} published summaries "
         "(`library/calibration/targets.toml`), and never to the trials below "
-        f"({held}): the program refuses them as sources of a target. The posterior has the hash\n\n"
-        f"`{posterior.digest}`\n\n"
+        f"({held}): the program refuses them as sources of a target. The posterior has the hash",
+        f"`{posterior.digest}`",
         "recorded in `library/posterior/crps.toml` before the trials were scored; a file of another hash is refused. "
-        f"Posterior weights of the worlds: {shares}. Effective sizes of the simulated posterior points: {effective} of "
-        f"{facts['simulated']['final']}. Uniform ranks in synthetic data, p: {ranks}.{warning}"
+        f"Posterior weights of the worlds: {shares}.",
+        f"In synthetic data with known parameters the ranks of the truth are uniform with p {ranks}; {covered} of the "
+        f"truths.{'' if posterior.checked else f' {NARROW}'} The draws are those on an emulator of the simulator, "
+        "whose error they count as doubt; weighted to the simulator's own posterior, they "
+        f"would be worth {effective} of {facts['simulated']['final']}.",
+        BEFORE,
     )
+    return "\n\n".join(texts)
 
 
 def _rules() -> str:

@@ -1,10 +1,11 @@
-"""Calibration in four steps: simulate prior points, emulate, sample the posterior, and correct it by simulation."""
+"""Calibration in four steps: simulate prior points, emulate, sample the posterior, and simulate what was drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
@@ -14,9 +15,9 @@ from causalgia.documents import streams
 from causalgia.documents.targets import Target, Targets
 from causalgia.inference.calibration.bank import simulate_points
 from causalgia.inference.calibration.emulator import Emulator
+from causalgia.inference.calibration.hmc import Density, log_evidence, sample
 from causalgia.inference.calibration.likelihood import Likelihood
 from causalgia.inference.calibration.simulator import Simulator
-from causalgia.inference.calibration.smc import Sampled, sample
 from causalgia.inference.calibration.space import Space
 
 Progress = Callable[[int], None]
@@ -25,16 +26,19 @@ WORLDS = ("absolute", "relative", "recovery")
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is simulated in each world, in points of the parameter space; people by `size`."""
+    """How much is simulated in each world, in points of the parameter space; people by `size`; and how long the chains
+    are.
+    """
 
     prior: int = 512
     local: int = 192
-    final: int = 96
+    final: int = 112
     repeats: int = 12
-    particles: int = 1000
     size: float = 1.0
     seed: int = 1
-    kept: int = 100
+    chains: int = 32
+    warmup: int = 150
+    draws: int = 64
 
     @property
     def points(self) -> int:
@@ -42,14 +46,15 @@ class Settings:
         return len(WORLDS) * (self.prior + self.local + self.final + self.repeats)
 
 
-QUICK = Settings(prior=64, local=16, final=16, repeats=4, particles=500, size=0.5, kept=20)
+QUICK = Settings(prior=48, local=16, final=24, repeats=3, size=0.5, chains=16, warmup=100, draws=32)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """One world's posterior: all simulated points and statistics, the emulator, the particles, and the draws kept.
+    """One world's posterior: all points simulated for the emulator and their statistics, the emulator, the posterior on
+    it, and some draws of that (draw, axis) with the statistics simulated there (draw, target).
 
-    `final` are simulated posterior points with their log importance weights; `draws` are equally weighted.
+    `weights` (draw,) are the log importance weights that would make the emulator's posterior the simulator's.
     """
 
     space: Space
@@ -58,21 +63,34 @@ class Fitted:
     noise: np.ndarray
     bank: tuple[np.ndarray, np.ndarray]
     emulator: Emulator
-    particles: np.ndarray
-    log_evidence: float
-    final: tuple[np.ndarray, np.ndarray, np.ndarray]
+    sampled: Found
     draws: np.ndarray
     statistics: np.ndarray
+    weights: np.ndarray
 
     @property
     def effective(self) -> float:
-        """Effective sample size of the simulated posterior points, at their full weights."""
-        return effective(self.final[2])
+        """Effective sample size of the draws, were they weighted to the simulator's own posterior."""
+        return effective(self.weights)
+
+    @property
+    def log_evidence(self) -> float:
+        """That on the emulator, corrected by the mean weight of the draws."""
+        return self.sampled.log_evidence + float(logsumexp(self.weights) - np.log(len(self.weights)))
 
     @property
     def evidence_error(self) -> float:
-        """Standard error of the log evidence, by the spread of the weights."""
-        return float(np.sqrt(1 / self.effective - 1 / len(self.final[2])))
+        """Standard error of the log evidence: of the bridge, and by the spread of the weights."""
+        return float(np.hypot(self.sampled.error, np.sqrt(1 / self.effective - 1 / len(self.weights))))
+
+
+class Found(NamedTuple):
+    """The posterior on an emulator: points (particle, axis), log evidence and its error, the worst R-hat."""
+
+    points: np.ndarray
+    log_evidence: float
+    error: float
+    rhat: float
 
 
 def fit_world(
@@ -87,10 +105,11 @@ def fit_world(
     """The posterior of one world's typical values.
 
     1. Statistics at Sobol points of the prior. 2. An emulator of each and the posterior on it; statistics at points
-    drawn from that, with half of the likelihood's power, and a better emulator, whose error is that at these points.
-    3. The posterior on it, by tempered sequential Monte Carlo. 4. Some of its points are simulated and weighted by the
-    likelihood of what was simulated over that on the emulator, which also corrects the evidence; they are resampled by
-    these weights, flattened as far as it takes to keep a third effective (see `flattened`).
+    drawn from that, with half of the likelihood's power, and a better emulator, whose error is that at these points
+    and takes part in the likelihood. 3. The posterior on it, by Hamiltonian Monte Carlo. 4. The draws that are kept are
+    simulated: for posterior predictive checks, and to weigh how far the emulator's posterior is from the simulator's.
+    The draws are the emulator's, unweighted: so many points in so many dimensions cannot hold the weights, and it is
+    this posterior that simulation-based calibration tests.
     """
     space = Space.of(targets, world)
     simulator = Simulator.of(targets, world, size=settings.size)
@@ -109,15 +128,13 @@ def fit_world(
     points, found = np.concatenate([prior, local]), np.concatenate([found, simulated(local)])
     emulator = Emulator.fit(points, found, axes, np.arange(len(points)) >= len(prior))
     fine = posterior(space, likelihood, emulator, noise, settings, "fine")
-    final = _some(fine.points, settings.final)
-    real = simulated(final)
-    weights = _weights(likelihood, emulator, noise, final, real)
-    rng = streams.generator(settings.seed, "calibration", world, "draws")
-    chosen = _resample(flattened(weights), settings.kept, rng)
-    evidence = fine.log_evidence + float(logsumexp(weights) - np.log(len(weights)))
+    draws = _some(fine.points, settings.final)
+    real = simulated(draws)
+    weights = _weights(likelihood, emulator, noise, draws, real)
+    kept = np.isfinite(weights)
     return Fitted(
-        space, simulator.targets, likelihood, noise, (points, found), emulator, fine.points, evidence,
-        (final, real, weights), final[chosen], real[chosen],
+        space, simulator.targets, likelihood, noise, (points, found), emulator, fine, draws[kept], real[kept],
+        weights[kept],
     )  # fmt: skip
 
 
@@ -136,12 +153,51 @@ def posterior(
     name: str,
     *,
     power: float = 1.0,
-) -> Sampled:
-    """The posterior on the emulator, the likelihood raised to a power."""
+) -> Found:
+    """The posterior on the emulator, the likelihood raised to a power; points in no order that matters."""
     rng = streams.generator(settings.seed, "calibration", space.world, name)
-    start = space.from_uniform(rng.random((settings.particles, len(space.axes))))
     error = emulator.variance + noise
-    return sample(lambda z: power * likelihood.log(emulator.predict(z), error), start, space.inside, rng)
+    density = density_on(space, likelihood, emulator, error, power)
+    root = whitened(space, likelihood, emulator, error, power, rng)
+    start = rng.standard_normal((1, settings.chains, len(space.axes)))
+    found = sample(density, start, root, rng, warmup=settings.warmup, draws=settings.draws)
+    order = rng.permutation(settings.chains * settings.draws)
+    x = found.points.reshape(len(order), -1)[order]
+    log_z, spread = log_evidence(density, x, found.values.ravel()[order], rng)
+    return Found(space.from_normal(x)[0], log_z, spread, float(found.rhat.max()))
+
+
+def density_on(
+    space: Space, likelihood: Likelihood, emulator: Emulator, error: np.ndarray, power: float = 1.0
+) -> Density:
+    """The prior, standard normals x without ends, times the likelihood on the emulator."""
+    constant = 0.5 * len(space.axes) * np.log(2 * np.pi)
+
+    def density(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        z, rise = space.from_normal(x)
+        statistics, pull = emulator.pull(z)
+        value, slopes = likelihood.slopes(statistics, error)
+        return power * value - 0.5 * (x**2).sum(axis=-1) - constant, power * pull(slopes) * rise - x
+
+    return density
+
+
+def whitened(
+    space: Space,
+    likelihood: Likelihood,
+    emulator: Emulator,
+    error: np.ndarray,
+    power: float,
+    rng: np.random.Generator,
+    count: int = 1000,
+) -> np.ndarray:
+    """Root of the posterior's covariance if statistics were the straight lines that fit the prior best."""
+    x = rng.standard_normal((count, len(space.axes)))
+    statistics = emulator.predict(space.from_normal(x)[0])[:, likelihood.numbers]
+    lines = np.linalg.lstsq(x, statistics - statistics.mean(axis=0), rcond=None)[0]
+    covariance = likelihood.covariance + np.diag(error[likelihood.numbers])
+    precision = np.eye(len(lines)) + power * lines @ np.linalg.solve(covariance, lines.T)
+    return np.linalg.cholesky(np.linalg.inv(precision))
 
 
 def _some(points: np.ndarray, count: int) -> np.ndarray:
@@ -163,31 +219,6 @@ def _weights(
 def effective(log_weights: np.ndarray) -> float:
     """Effective sample size (Σw)²/Σw²."""
     return float(np.exp(2 * logsumexp(log_weights) - logsumexp(2 * log_weights)))
-
-
-def flattened(log_weights: np.ndarray, share: float = 1 / 3) -> np.ndarray:
-    """Log weights times the largest power up to 1 that leaves a share of the points effective.
-
-    Power 0 is the posterior on the emulator, power 1 the simulator's own, which so few points in so many dimensions
-    cannot hold: as in the nonlinear weights of Koblents and Miguez (2015, Stat Comput 25:407).
-    """
-    known = np.isfinite(log_weights)
-    base = np.where(known, log_weights, 0.0)
-    low, high = 0.0, 1.0
-    if effective(log_weights) >= share * len(log_weights):
-        return log_weights
-    for _ in range(50):
-        middle = (low + high) / 2
-        enough = effective(np.where(known, middle * base, -np.inf)) >= share * len(log_weights)
-        low, high = (middle, high) if enough else (low, middle)
-    return np.where(known, low * base, -np.inf)
-
-
-def _resample(log_weights: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of equally weighted draws, by systematic resampling and in random order."""
-    weights = np.exp(log_weights - logsumexp(log_weights))
-    places = (np.arange(count) + rng.random()) / count
-    return rng.permutation(np.minimum(np.searchsorted(np.cumsum(weights), places), len(weights) - 1))
 
 
 def _errors(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,23 +47,39 @@ class Emulator:
             z, weigh = points[known][:, key], judged[known]
             quadratic, errors = _quadratic(z, statistics[known][:, mine], mine, np.array(key))
             variance[mine] = np.mean(errors[weigh] ** 2, axis=0)
-            quadratics.append(quadratic)
             for k in mine:
                 process, left = _process(z, statistics[known, k], np.array(key))
                 error = float(np.mean(left[weigh] ** 2))
                 if error < WORTH**2 * variance[k]:
                     processes[int(k)], variance[k] = process, error
+            quadratics.append(quadratic.without(processes))
         return cls(tuple(quadratics), processes, variance, tuple(axes))
 
     def predict(self, points: np.ndarray) -> np.ndarray:
         """Statistics (..., target) at points (..., axis)."""
+        return self.pull(points)[0]
+
+    def pull(self, points: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """Statistics (..., target) at points (..., axis), and the function that turns slopes of anything along them
+        (..., target) into its slopes along the axes (..., axis).
+        """
         flat = points.reshape(-1, points.shape[-1])
         result = np.empty((len(flat), len(self.variance)))
-        for quadratic in self.quadratics:
-            result[:, quadratic.targets] = _features(flat[:, quadratic.axes]) @ quadratic.coefficients
+        parts = []
+        for form in self.quadratics:
+            result[:, form.targets], slopes = form.pull(flat)
+            parts.append((form.targets, form.axes, slopes))
         for k, process in self.processes.items():
-            result[:, k] = process.predict(flat)
-        return result.reshape(*points.shape[:-1], -1)
+            result[:, [k]], slopes = process.pull(flat)
+            parts.append((np.array([k]), process.axes, slopes))
+
+        def pulled(along: np.ndarray) -> np.ndarray:
+            given, total = along.reshape(len(flat), -1), np.zeros_like(flat)
+            for targets, axes, slopes in parts:
+                total[:, axes] += slopes(given[:, targets])
+            return total.reshape(points.shape)
+
+        return result.reshape(*points.shape[:-1], -1), pulled
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,25 @@ class Quadratic:
     targets: np.ndarray
     axes: np.ndarray
     coefficients: np.ndarray
+
+    def without(self, others: Collection[int]) -> Quadratic:
+        """The same for its other targets."""
+        left = np.array([k not in others for k in self.targets])
+        return Quadratic(self.targets[left], self.axes, self.coefficients[:, left])
+
+    def pull(self, points: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """As `Emulator.pull`, of points (point, axis) and its own targets and axes."""
+        z, n = points[:, self.axes], len(self.axes)
+        rows, columns = np.triu_indices(n)
+        form = np.zeros((len(self.targets), n, n))
+        form[:, rows, columns] = self.coefficients[1 + n :].T
+        form += form.transpose(0, 2, 1)
+
+        def slopes(along: np.ndarray) -> np.ndarray:
+            mixed = (along @ form.reshape(len(form), n * n)).reshape(len(along), n, n)
+            return along @ self.coefficients[1 : 1 + n].T + (mixed @ z[..., None])[..., 0]
+
+        return _features(z) @ self.coefficients, slopes
 
 
 @dataclass(frozen=True)
@@ -89,16 +125,30 @@ class Process:
     points: np.ndarray
     alpha: np.ndarray
 
-    def predict(self, points: np.ndarray) -> np.ndarray:
-        """The statistic (point,) at points (point, axis)."""
+    def pull(self, points: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """As `Emulator.pull`, of points (point, axis) and its one target."""
         x = (points[:, self.axes] * self.scale).astype(np.float32)
-        return self.middle + (_kernel(x, self.points, self.length, self.line) @ self.alpha).astype(np.float64)
+        bumps, inner = _bumps(x, self.points, self.length)
+        weighted = bumps * self.alpha
+        value = self.middle + weighted.sum(axis=1) + self.line * (inner @ self.alpha) + self.alpha.sum()
+
+        def slopes(along: np.ndarray) -> np.ndarray:
+            towards = (weighted @ self.points - weighted.sum(axis=1)[:, None] * x) / self.length**2
+            return along * self.scale * (towards + self.line * (self.alpha @ self.points))
+
+        return value[:, None], slopes
 
 
 def _kernel(x: np.ndarray, y: np.ndarray, length: float, line: float) -> np.ndarray:
+    bumps, inner = _bumps(x, y, length)
+    return bumps + line * inner + 1
+
+
+def _bumps(x: np.ndarray, y: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray]:
+    """exp(−|x − y|²/2ℓ²) and x·y, (x, y)."""
     inner = x @ y.T
     square = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * inner
-    return np.exp(square / (-2 * length**2)) + line * inner + 1
+    return np.exp(square / (-2 * length**2)), inner
 
 
 def _process(z: np.ndarray, y: np.ndarray, axes: np.ndarray) -> tuple[Process, np.ndarray]:

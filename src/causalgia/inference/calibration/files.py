@@ -15,7 +15,7 @@ from causalgia import __version__
 from causalgia.documents import Condition
 from causalgia.documents.targets import Targets
 from causalgia.inference.calibration.calibrate import Fitted, Settings
-from causalgia.inference.calibration.check import narrowed
+from causalgia.inference.calibration.check import LEVELS, Recovery, narrowed
 
 
 def weights(fits: dict[str, Fitted], condition: str = "crps-acute") -> dict[str, float]:
@@ -39,7 +39,7 @@ def draws_csv(fits: dict[str, Fitted]) -> bytes:
 
 
 def page(
-    fits: dict[str, Fitted], targets: Targets, settings: Settings, content: bytes, uniform: dict[str, float]
+    fits: dict[str, Fitted], targets: Targets, settings: Settings, content: bytes, recovered: dict[str, Recovery]
 ) -> str:
     """The posterior's page: TOML."""
     shares = weights(fits)
@@ -52,12 +52,19 @@ def page(
         "weights": {world: round(share, 4) for world, share in shares.items()},
         "log_evidence": {world: round(fit.log_evidence, 3) for world, fit in fits.items()},
         "log_evidence_se": {world: round(fit.evidence_error, 3) for world, fit in fits.items()},
+        "rhat": {world: round(fit.sampled.rhat, 3) for world, fit in fits.items()},
         "effective": {world: round(fit.effective, 1) for world, fit in fits.items()},
-        "uniform_ranks_p": {world: round(p, 4) for world, p in uniform.items()},
+        "uniform_ranks_p": {world: round(found.uniform, 4) for world, found in recovered.items()},
+        "coverage": {f"{level:g}": round(share, 3) for level, share in covered(recovered).items()},
         "simulated": asdict(settings),
         "narrowed": _narrowed(fits),
     }
     return "# Made by causalgia calibrate; the draws stand in the .csv beside it.\n" + toml(table)
+
+
+def covered(recovered: dict[str, Recovery]) -> dict[float, float]:
+    """Share of the central intervals that hold the truth of synthetic data, over all axes and worlds, by level."""
+    return {level: float(np.mean([found.coverage[level].mean() for found in recovered.values()])) for level in LEVELS}
 
 
 def _narrowed(fits: dict[str, Fitted]) -> dict[str, float]:

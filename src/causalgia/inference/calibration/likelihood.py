@@ -51,18 +51,25 @@ class Likelihood:
 
     def log(self, statistics: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Log likelihood (...) of statistics (..., target) that have themselves an error variance (target,)."""
-        root = np.linalg.cholesky(self.covariance + np.diag(error[self.numbers]))
-        residual = (self.y - statistics[..., self.numbers]).reshape(int(np.prod(statistics.shape[:-1])), len(self.y))
-        white = np.linalg.solve(root, residual.T)
-        total = -0.5 * (white**2).sum(axis=0) - np.log(np.diag(root)).sum() - 0.5 * len(self.y) * np.log(2 * np.pi)
-        return total.reshape(statistics.shape[:-1]) + self._intervals(statistics, error)
+        return self.slopes(statistics, error)[0]
+
+    def slopes(self, statistics: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log likelihood (...) as `log`, and its slopes along the statistics (..., target)."""
+        covariance = self.covariance + np.diag(error[self.numbers])
+        residual = self.y - statistics[..., self.numbers]
+        weighted = residual @ np.linalg.inv(covariance)
+        constant = np.linalg.slogdet(covariance)[1] + len(covariance) * np.log(2 * np.pi)
+        slopes = np.empty(statistics.shape)
+        slopes[..., self.numbers] = weighted
+        inside, slopes[..., self.intervals] = self._intervals(statistics, error)
+        return -0.5 * ((residual * weighted).sum(axis=-1) + constant) + inside, slopes
 
     def parts(self, statistics: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Standardised differences (..., number) of each published number, one at a time."""
         spread = np.sqrt(np.diag(self.covariance) + error[self.numbers])
         return (self.y - statistics[..., self.numbers]) / spread
 
-    def _intervals(self, statistics: np.ndarray, error: np.ndarray) -> np.ndarray:
+    def _intervals(self, statistics: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         spread = np.sqrt(self.spread**2 + error[self.intervals])
         s = statistics[..., self.intervals]
         low, high = (self.bounds[:, 0] - s) / spread, (self.bounds[:, 1] - s) / spread
@@ -70,14 +77,21 @@ class Likelihood:
         a, b = np.where(flip, -high, low), np.where(flip, -low, high)
         inside = log_ndtr(b) + np.log1p(-np.exp(np.minimum(log_ndtr(a) - log_ndtr(b), -1e-15)))
         outside = np.log(-np.expm1(np.minimum(inside, -1e-15)))
-        return np.where(self.within, inside, outside).sum(axis=-1)
+        chosen = np.where(self.within, inside, outside)
+        heights = np.exp(-0.5 * low**2 - chosen) - np.exp(-0.5 * high**2 - chosen)
+        slopes = np.where(self.within, heights, -heights) / (spread * np.sqrt(2 * np.pi))
+        return chosen.sum(axis=-1), slopes
 
-    def replicate(self, statistics: np.ndarray, rng: np.random.Generator) -> Likelihood:
-        """The likelihood of a synthetic data set that people with these statistics (target,) would have given."""
+    def replicates(self, statistics: np.ndarray, rng: np.random.Generator) -> Likelihood:
+        """The likelihood of synthetic data sets that people with these statistics (data set, target) would have given;
+        it takes statistics (data set, chain, target).
+        """
         root = np.linalg.cholesky(self.covariance)
-        y = statistics[self.numbers] + root @ rng.standard_normal(len(self.y))
-        reading = statistics[self.intervals] + self.spread * rng.standard_normal(len(self.intervals))
-        return replace(self, y=y, within=(self.bounds[:, 0] <= reading) & (reading <= self.bounds[:, 1]))
+        y = statistics[:, self.numbers] + rng.standard_normal((len(statistics), len(root))) @ root.T
+        reading = statistics[:, self.intervals]
+        reading = reading + self.spread * rng.standard_normal(reading.shape)
+        within = (self.bounds[:, 0] <= reading) & (reading <= self.bounds[:, 1])
+        return replace(self, y=y[:, None], within=within[:, None])
 
 
 def on_scale(value: np.ndarray, scale: str) -> np.ndarray:

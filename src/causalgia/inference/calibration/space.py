@@ -89,9 +89,10 @@ class Space:
         """Prior points from uniforms of the same shape: normals cut off at the ends of the ranges."""
         return ndtri(_TAIL + u * (1 - 2 * _TAIL))
 
-    def inside(self, z: np.ndarray) -> np.ndarray:
-        """Which points (..., axis) lie within all ranges."""
-        return (np.abs(z) <= END).all(axis=-1)
+    def from_normal(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Prior points from standard normals without ends, in which the posterior is sampled, and dz/dx."""
+        z = self.from_uniform(ndtr(x))
+        return z, (1 - 2 * _TAIL) * np.exp(0.5 * (z**2 - x**2))
 
     def uniform(self, z: np.ndarray) -> np.ndarray:
         """Prior distribution function at z."""
