@@ -27,7 +27,7 @@ def page(
     """
     parts = [
         "# How well does it predict?",
-        "This page is made by `causalgia score`; nothing in it was chosen by hand.",
+        "This page is made by `causalgia score`; nothing in its table was chosen by hand.",
         _how(posterior, facts),
         "## Trials that were not fitted",
         _rules(),
