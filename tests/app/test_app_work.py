@@ -12,8 +12,11 @@ import causalgia as cg
 from causalgia.analysis.problems import TablesError
 from causalgia.app import work
 from causalgia.app.edit import Numbers, edited, numbers
+from causalgia.app.form import document, same
 from causalgia.app.processes import Workers
+from causalgia.app.uploads import patient_text
 from causalgia.documents.errors import InputError
+from causalgia.documents.patient import Patient
 from causalgia.documents.reader import names
 from causalgia.report.results import results
 
@@ -120,21 +123,45 @@ def test_only_tables_of_a_trial_are_read(name, tmp_path):
         work.analyse(work.Tables("gated-infliximab", ((name, str(tmp_path / "0")),)), quiet)
 
 
-def test_a_cancelled_job_is_gone_at_once_with_all_that_it_started():
+def test_a_cancelled_job_is_gone_at_once_with_all_that_it_started(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with Workers() as workers:
         long = work.Trial(**{**vars(SMALL), "replicates": 50_000})
         job = workers.start("trial", long)
         _until(lambda: job.stage is not None and job.stage.title.startswith("Evaluating"))
         process = job._process
-        group = process._child.pid
+        group, folder = process._child.pid, Path(process._folder)
+        assert folder.parent == tmp_path and any(folder.iterdir())
         assert os.getpgid(group) == group != os.getpgid(0)
         job.cancel()
         assert job.wait(10).state == "cancelled"
         _until(lambda: not _members(group))
+        assert not folder.exists()
         again = workers.start("trial", SMALL).wait(60)
         assert again.state == "done" and again.part["evaluation"] == again.result["table"]["evaluation"]
         alive = [process._child.pid for process in workers._idle]
     assert alive and not any(_members(group) for group in alive)
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_was_prepared_serves_the_trial_that_waits_for_it():
+    with Workers(1) as workers:
+        ready = workers.start("prepare", SMALL, alike=1)
+        told = workers.start("trial", SMALL, alike=1, after=ready).wait(60)
+        assert ready.state == told.state == "done"
+        late = workers.start("prepare", SMALL, after=workers.start("trial", SMALL))
+        late.cancel_unless_running()
+        assert late.wait(60).state == "cancelled" and late.result is None
+
+
+def test_a_process_is_ready_where_there_may_be_one_more():
+    with Workers(2) as workers:
+        assert len(workers._idle) == 1
+        job = workers.start("trial", SMALL)
+        _until(lambda: job.state == "running")
+        assert len(workers._idle) == 1
+        assert workers.start("analyse", work.Tables("gated-infliximab", ())).wait(60).state == "failed"
+        assert job.wait(60).state == "done" and len(workers._idle) == 2
 
 
 def test_a_job_that_fails_says_why_and_the_next_is_none_the_worse():
@@ -144,6 +171,56 @@ def test_a_job_that_fails_says_why_and_the_next_is_none_the_worse():
         odd = workers.start("analyse", work.Tables("gated-infliximab", (("adsl.csv", "/nowhere"),))).wait(60)
         assert odd.state == "failed" and odd.error is not None and "FileNotFoundError" in odd.error.found
         assert workers.start("trial", SMALL).wait(60).state == "done"
+
+
+@pytest.mark.parametrize("name", names("patient"))
+def test_the_form_holds_every_patient_of_the_library(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    patient = Patient.load(name)
+    held = work._fields(patient)
+    assert held is not None
+    Path("again.toml").write_text(document(held), encoding="utf-8")
+    assert same(patient, Patient.load("again.toml"))
+
+
+@pytest.mark.parametrize(
+    ("found", "put"),
+    [('unit = "pg/mL"', 'unit = "ng/L"'), ("nrs = 6.8", "nrs = { value = 6.8, error = 0.2 }")],
+)
+def test_the_form_says_of_a_patient_that_it_cannot_hold_all(found, put, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = Patient.load("synthetic-raised").path.read_text(encoding="utf-8")
+    assert found in text
+    Path("own.toml").write_text(text.replace(found, put), encoding="utf-8")
+    assert work._fields(Patient.load("own.toml")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("patient.toml", "patient.toml"),
+        ("Mr X (2).TOML", "Mr_X_2_.toml"),
+        ("../../etc/passwd.csv", "etc_passwd.csv"),
+        ("--force.toml", "force.toml"),
+        (".toml", "patient.toml"),
+        ("a" * 300 + ".csv", "a" * 60 + ".csv"),
+    ],
+)
+def test_a_patients_file_gets_a_name_that_can_do_no_harm(name, kept, tmp_path):
+    (tmp_path / "0").write_text("kind")
+    assert patient_text([{"name": name, "datapath": str(tmp_path / "0")}]) == (kept, "kind")
+
+
+def test_a_score_that_is_given_twice_is_told():
+    given = {"condition": "crps-acute", "when1": "0", "nrs1": "6", "scores1": "nrs 7"}
+    with pytest.raises(InputError, match="nrs"):
+        document(given)
+
+
+def test_a_series_is_considered_under_its_own_name():
+    text = Path(work.__file__).parents[1].joinpath("library/patients/crps7-pet.csv").read_text(encoding="utf-8")
+    found = work.patient(work.Considered(text, people=1200, name="mine.csv"), quiet)
+    assert found["fields"] is None and found["table"]["name"] == "mine" and found["table"]["series"]["n"] == 7
 
 
 def _until(true, seconds: float = 60.0) -> None:

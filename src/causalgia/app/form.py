@@ -32,15 +32,21 @@ PERSON = {
     "current": ("Current therapy", "gabapentin 900 mg a day, physiotherapy"),
     "planned": ("Planned therapy", "infliximab-iv"),
 }
+# Scores that have a field of their own, by instrument; any other stands in the field of the rest.
+SCORES = ("nrs", "temperature", "volume", "motor")
 VISIT = {
-    "when": ("When", "a date, or the day from the first visit"),
-    "scores": ("Scores", "nrs 6.8, temperature 1.9"),
+    "when": ("When", "date, or day from the first visit"),
+    "nrs": ("Pain, NRS 0 to 10", "6.8"),
+    "temperature": ("Temperature, affected minus other, °C", "1.9"),
+    "volume": ("Swelling, % over the other side", "11"),
+    "motor": ("Motor function, % of normal", "48"),
     "tnf": ("Blister TNF, affected, pg/mL", "96, 78 or <2"),
     "tnf_other": ("Blister TNF, contralateral, pg/mL", "9.1, 12"),
     "il6": ("Blister IL-6, affected, pg/mL", "74, 61"),
     "il6_other": ("Blister IL-6, contralateral, pg/mL", "5.2, 7"),
     "levels": ("Drug levels", "infliximab 31 mg/L"),
     "antibodies": ("Antibodies against a drug", "infliximab no"),
+    "scores": ("Other scores", "css 11, eq-vas 50"),
 }
 LISTS = {
     "doses": ("Doses given, one a line", "2025-03-20 infliximab intravenous 5 mg/kg"),
@@ -80,6 +86,20 @@ def fields(patient: Patient) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
+def same(one: Patient, other: Patient) -> bool:
+    """Whether two patients differ in nothing but name, title, where the data are from, notes and names of assays."""
+    about = {"path", "digest", "name", "title", "source", "synthetic", "notes"}
+    assays = {"__all__": {"fluids": {"__all__": {"assay"}}}}
+
+    def rest(patient: Patient) -> dict[str, Any]:
+        left = patient.model_dump(exclude={**dict.fromkeys(about, True), "duration": {"source"}, "visits": assays})
+        for visit in left["visits"]:
+            visit["fluids"] = sorted(visit["fluids"], key=lambda fluid: (fluid["measure"], fluid["side"]))
+        return left
+
+    return rest(one) == rest(other)
+
+
 def _visit_fields(visit: Visit) -> dict[str, str]:
     scores = {name: score if isinstance(score, float) else score.value for name, score in visit.scores.items()}
     samples: dict[str, Fluid] = {f"{fluid.measure} {fluid.side}": fluid for fluid in visit.fluids}
@@ -90,7 +110,8 @@ def _visit_fields(visit: Visit) -> dict[str, str]:
     }
     return {
         "when": _when(visit),
-        "scores": ", ".join(f"{name} {_number(value)}" for name, value in scores.items()),
+        **{name: _number(scores[name]) for name in SCORES if name in scores},
+        "scores": ", ".join(f"{name} {_number(value)}" for name, value in scores.items() if name not in SCORES),
         **read,
         "levels": ", ".join(
             f"{row.drug} {row.value if isinstance(row.value, str) else _number(row.value)} {row.unit}"
@@ -142,7 +163,11 @@ def document(given: Mapping[str, str]) -> str:
 def _visit(k: int, given: Mapping[str, str], limit: str) -> list[str]:
     where = f"visit {k}"
     lines = ["[[visits]]", _time(f"{where}, when", given.get("when", ""))]
-    scores = [_pair(f"{where}, scores", part) for part in _parts(given.get("scores", ""))]
+    scores = [(_quoted(name), _float(f"{where}, {VISIT[name][0]}", given[name])) for name in SCORES if name in given]
+    scores += [_pair(f"{where}, other scores", part) for part in _parts(given.get("scores", ""))]
+    twice = {name for name, _ in scores if [other for other, _ in scores].count(name) > 1}
+    if twice:
+        raise InputError(f"{where}, other scores", f"{min(twice)} twice", "each score once", "Remove one.")
     lines += [f"scores = {{ {', '.join(f'{name} = {value}' for name, value in scores)} }}"] if scores else []
     levels = []
     for part in _parts(given.get("levels", "")):

@@ -1,21 +1,23 @@
-"""Pieces that the pages share: fields whose values come from a link, messages, progress, tables, commands."""
+"""Pieces that the pages share: fields whose values come from a link, messages, tables, commands."""
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import isfinite
 from typing import Any
 
 from htmltools import Tag, TagChild, TagList, tags
-from shiny import reactive
 
-from causalgia.app.processes import Job
+from causalgia.documents import reader
 from causalgia.documents.errors import InputError
 
 Query = Mapping[str, str]
-POLL = 0.15  # seconds between two looks at a job
+WIDE = 5  # columns from which a table scrolls rather than breaks its words on a narrow screen
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,23 @@ def chosen(query: Query, key: str, choices: Iterable[str], default: str = "") ->
     return value if value in choices else default
 
 
+@cache
+def titled(kind: str) -> dict[str, str]:
+    """Titles of the library's documents of one kind by name, to choose from; read without checking the documents."""
+    folder = reader.LIBRARY / reader.FOLDERS[kind]
+    texts = {name: (folder / f"{name}.toml").read_text(encoding="utf-8") for name in reader.names(kind)}
+    found = {name: re.search(r'^title = "(.*)"$', text, re.MULTILINE) for name, text in texts.items()}
+    return {name: title[1] if title else name for name, title in found.items()}
+
+
 def given(query: Query, key: str, default: float | None) -> float | None:
-    """A number that a link names; the default where it is none."""
+    """A number that a link names; the default where it is none. Whole ones have no decimals."""
     try:
         value = float(query[key])
     except (KeyError, ValueError):
-        return default
-    if not isfinite(value):
-        return default
-    return int(value) if value == int(value) else value
+        value = None
+    value = value if value is not None and isfinite(value) else default
+    return int(value) if value is not None and value == int(value) else value
 
 
 def command(*words: str, **options: str | None) -> str:
@@ -80,41 +90,39 @@ def problem(error: InputError) -> Tag:
     )
 
 
-def progress(job: Job) -> TagChild:
-    """How far a running job is; nothing once it has ended."""
-    if job.state == "waiting":
-        return tags.p("Waiting for a free place …", class_="stage")
-    if job.state != "running":
-        return None
-    stage = job.stage
-    text = "Starting …" if stage is None else stage.text
-    known = {} if stage is None or not stage.total else {"value": str(min(stage.done / stage.total, 1.0))}
-    return tags.div(tags.progress(max="1", aria_label="progress", **known), tags.p(text, class_="stage"))
+def kept(text: str) -> str:
+    """A sentence with true minus signs, whose numbers stay with their signs where a line breaks."""
+    text = re.sub(r"(?<![\w.)])-(?=\d)", "−", text)
+    return text.replace(" %", "\u00a0%").replace("< ", "<\u00a0").replace("> ", ">\u00a0")
 
 
-def watch(job: reactive.Value[Job | None], seen: reactive.Value[tuple]) -> None:
-    """Follows a job: `seen` changes with its state and with what it has told so far. To be called in an effect."""
-    current = job.get()
-    if current is None:
-        return
-    if current.state in ("waiting", "running"):
-        reactive.invalidate_later(POLL)
-    now = (current, current.state, current.part is not None)
-    with reactive.isolate():
-        if seen.get() != now:
-            seen.set(now)
+def sentences(texts: Iterable[str]) -> TagList:
+    """Each sentence as a paragraph."""
+    return TagList(*(tags.p(kept(text)) for text in texts))
+
+
+def as_json(table: Any) -> str:
+    """A table as the command line prints it, indented."""
+    return json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[TagChild]], *, title: str, numeric: bool = False) -> Tag:
     """A table whose first column names the row, in a box of its own that scrolls where it is narrow."""
-    body = [tags.tr(tags.th(first, scope="row"), *(tags.td(cell) for cell in rest)) for first, *rest in rows]
+
+    def cell(content: TagChild) -> TagChild:
+        return kept(content) if isinstance(content, str) else content
+
+    body = [
+        tags.tr(tags.th(cell(first), scope="row"), *(tags.td(cell(part)) for part in rest)) for first, *rest in rows
+    ]
     made = tags.table(
-        tags.caption(title),
-        tags.thead(tags.tr(*(tags.th(name, scope="col") for name in head))),
+        tags.thead(tags.tr(*(tags.th(name, scope="col") if name else tags.td() for name in head))),
         tags.tbody(*body),
-        class_="num" if numeric else None,
+        class_=" ".join(name for name, so in (("num", numeric), ("wide-table", len(head) >= WIDE)) if so) or None,
+        aria_label=title,
     )
-    return tags.div(made, class_="scroll", tabindex="0", role="region", aria_label=title)
+    box = tags.div(made, class_="scroll", tabindex="0", role="region", aria_label=title)
+    return tags.div(tags.p(kept(title), class_="tabletitle"), box, class_="tabled")
 
 
 def figure(drawing: Mapping[str, Any]) -> Tag:

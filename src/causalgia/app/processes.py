@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -46,10 +48,10 @@ class Stage:
 
 
 class Job:
-    """One piece of work: `part` may come before `result`; `error` says why it failed."""
+    """One piece of work: `part` may come before `result`; `error` says why it failed. It waits for the job `after`."""
 
-    def __init__(self, task: str, options: Any):
-        self.task, self.options = task, options
+    def __init__(self, task: str, options: Any, after: Job | None = None):
+        self.task, self.options, self.after = task, options, after
         self.state: State = "waiting"
         self.stage: Stage | None = None
         self.part: Any = None
@@ -68,6 +70,12 @@ class Job:
             self.state = "cancelled"
             if self._process is not None:
                 self._process.kill()
+
+    def cancel_unless_running(self) -> None:
+        """Ends the job where nothing would be lost."""
+        with self._lock:
+            if self.state == "waiting":
+                self.state = "cancelled"
 
     def wait(self, seconds: float) -> Job:
         """The job when it has ended; TimeoutError when it has not by then."""
@@ -118,9 +126,13 @@ class Job:
 
 
 class Workers:
-    """At most `most` jobs at once, each in a process; the others wait. Use as a context: leaving it kills all."""
+    """At most `most` jobs at once, each in a process; the others wait. Use as a context: leaving it kills all.
+
+    One process more is always ready where there may be one: to start it takes longer than most jobs.
+    """
 
     def __init__(self, most: int = 2):
+        self._most, self._taken = most, 0
         self._places = threading.Semaphore(most)
         self._lock = threading.Lock()
         self._idle: list[_Process] = []
@@ -128,7 +140,8 @@ class Workers:
         self._closed = False
 
     def __enter__(self) -> Workers:
-        self._put(None)
+        with self._lock:
+            self._fill()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,30 +151,36 @@ class Workers:
         for job in busy:
             job.cancel()
         for process in idle:
-            process.kill()
+            process.close()
         for job in busy:
             job.ended.wait()
 
-    def start(self, task: str, options: Any, *, alike: Any = None) -> Job:
-        """Begins a job of `work.TASKS`; a process that did one with the same `alike` before is preferred."""
-        job = Job(task, options)
+    def start(self, task: str, options: Any, *, alike: Any = None, after: Job | None = None) -> Job:
+        """Begins a job of `work.TASKS`, when the job `after` has ended; a process that did one with the same `alike`
+        before is preferred.
+        """
+        job = Job(task, options, after)
         with self._lock:
             self._busy.add(job)
         threading.Thread(target=self._do, args=(job, alike), daemon=True).start()
         return job
 
     def _do(self, job: Job, alike: Any) -> None:
-        with self._places:
-            process = self._take(alike)
-            try:
-                job.run_in(process)
-            finally:
-                with self._lock:
-                    self._busy.discard(job)
-                process.alike = alike
-                # One is always ready: what was killed is replaced before anybody needs it.
-                self._put(process if process.alive else None)
-                job.end()
+        if job.after is not None:
+            job.after.ended.wait()
+        try:
+            with self._places:
+                if job.state == "waiting":
+                    process = self._take(alike)
+                    try:
+                        job.run_in(process)
+                    finally:
+                        process.alike = alike
+                        self._give(process)
+        finally:
+            with self._lock:
+                self._busy.discard(job)
+            job.end()
 
     def _take(self, alike: Any) -> _Process:
         with self._lock:
@@ -170,28 +189,44 @@ class Workers:
                 found = next((process for process in self._idle if process.alike is None), self._idle[0])
             if found is not None:
                 self._idle.remove(found)
+            self._taken += 1
+            self._fill()
         return found or _Process()
 
-    def _put(self, process: _Process | None) -> None:
+    def _give(self, process: _Process) -> None:
         with self._lock:
-            if not self._closed:
-                self._idle.append(process or _Process())
-            elif process is not None:
-                process.kill()
+            self._taken -= 1
+            if process.alive and not self._closed:
+                self._idle.append(process)
+            else:
+                process.close()
+            self._fill()
+
+    def _fill(self) -> None:
+        if not self._closed and not self._idle and self._taken < self._most:
+            self._idle.append(_Process())
 
 
 class _Process:
-    """A process of `serve`, in a group of its own, so that what it forked dies with it."""
+    """A process of `serve`, in a group of its own, so that what it forked dies with it, and with a folder of its own
+    for temporary files, which may be a patient's: the folder goes with the process, even where that is killed at work.
+    """
 
     def __init__(self) -> None:
         self.alike: Any = None
+        self._killed = False
+        self._folder = tempfile.mkdtemp(prefix="causalgia-")
         self._child = subprocess.Popen(
-            [sys.executable, "-c", CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-c", CODE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), self._folder)},
         )
 
     @property
     def alive(self) -> bool:
-        return self._child.poll() is None
+        return not self._killed and self._child.poll() is None
 
     def send(self, message: Any) -> None:
         assert self._child.stdin is not None
@@ -203,16 +238,23 @@ class _Process:
         return pickle.load(self._child.stdout)
 
     def kill(self) -> None:
+        """Ends it and what it forked, from any thread; whoever reads from it then meets its end, and closes it."""
+        self._killed = True
         with suppress(ProcessLookupError):
             if hasattr(os, "killpg"):
                 os.killpg(self._child.pid, signal.SIGKILL)
             else:
                 self._child.kill()
+
+    def close(self) -> None:
+        """Ends it and lets go of all that it held; for whoever took it."""
+        self.kill()
         self._child.wait()
         for pipe in (self._child.stdin, self._child.stdout):
             with suppress(OSError):
                 assert pipe is not None
                 pipe.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def serve() -> None:

@@ -12,8 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from causalgia.app.edit import Numbers, edited
+from causalgia.app.form import document, fields, same
 from causalgia.documents import Protocol
 from causalgia.documents.errors import InputError
+from causalgia.documents.patient import Patient, load
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,6 +34,7 @@ BOUNDS = {
     "size": (1, 2_000),
 }
 PROTOCOL_FILE, PATIENT_FILE = "protocol.toml", "patient.toml"
+DEFAULT = "gated-infliximab"
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,15 @@ class Tables:
 
 @dataclass(frozen=True)
 class Considered:
-    """A patient document as text; seed and number of virtual patients behind what is said of it; changed weights."""
+    """A patient document or a series as text, and the name of its file, which says which it is; seed and number of
+    virtual patients behind what is said of it; changed weights.
+    """
 
     document: str
     seed: int = 1
     people: int = 20_000
     weights: tuple[tuple[str, float], ...] = ()
+    name: str = PATIENT_FILE
 
     def check(self) -> None:
         """Raises InputError for what the server will not do."""
@@ -82,7 +88,7 @@ def _bounded(**asked: int) -> None:
 
 
 def warm() -> None:
-    """Imports what the work needs, so that the first job need not wait for it."""
+    """Imports and reads what the work needs, so that the first job need not wait for it."""
     import causalgia as cg
     import causalgia.report.operating
     import causalgia.report.svg
@@ -91,6 +97,15 @@ def warm() -> None:
         getattr(cg, name)
     import matplotlib.figure  # noqa: F401
 
+    Protocol.load(DEFAULT).with_options(BOUNDS["subjects"][0], BOUNDS["replicates"][0], (2,))
+
+
+def prepare(options: Trial, tell: Tell) -> None:
+    """What a trial begins with, done and kept before anybody asks for the trial."""
+    options.check()
+    with _planned(options) as protocol:
+        _outcomes(protocol, options.seed, tell)
+
 
 def trial(options: Trial, tell: Tell) -> Json:
     """As `causalgia run`: its results.json as "table", and the tables of its one trial as "tables".
@@ -98,15 +113,13 @@ def trial(options: Trial, tell: Tell) -> Json:
     Tells its operating characteristics, drawn, as a part as soon as they are known.
     """
     from causalgia.analysis.answers import analyse as answer
-    from causalgia.design.evaluate import check_room, evaluate
+    from causalgia.design.evaluate import evaluate
     from causalgia.population.worlds import CONTROLS
     from causalgia.report.results import results
     from causalgia.trial.conduct import conduct
 
     options.check()
-    with _documents(options) as name:
-        protocol = Protocol.load(name).with_options(options.subjects, options.replicates, options.sizes)
-        check_room(protocol)
+    with _planned(options) as protocol:
         outcomes = _outcomes(protocol, options.seed, tell)
         worlds = outcomes.sizes["world"] + len(CONTROLS)
         total = options.replicates * len(options.sizes) * worlds * (len(protocol.order) - 1)
@@ -128,15 +141,17 @@ def page(table: Json, tell: Tell) -> str:
 
 
 def analyse(options: Tables, tell: Tell) -> Json:
-    """As `causalgia analyse --json`, of uploaded files: "answers", each as a line in "lines".
+    """As `causalgia analyse --json`, of uploaded files: "answers", each as a line in "lines", drawn in "figures".
 
     Raises TablesError with every problem. The files are read by name and suffix alone; their copies are gone when it
     ends.
     """
     from causalgia.analysis.answers import analyse as answer
+    from causalgia.analysis.courses import courses
     from causalgia.analysis.formats import FORMATS
     from causalgia.analysis.tables import read_tables
     from causalgia.analysis.variables import TITLES
+    from causalgia.report.analysed import figures
     from causalgia.report.results import clean
     from causalgia.report.verdict import sentence
 
@@ -146,46 +161,68 @@ def analyse(options: Tables, tell: Tell) -> Json:
         for name, path in options.files:
             if name.lower() not in known or Path(name.lower()).exists():
                 expected = f"{', '.join(TITLES)} as {', '.join(suffixes)}, each once, or {PROTOCOL_FILE}"
-                raise InputError(
-                    name[:80], "a file that is no table of a trial", expected, "Leave it out or rename it."
-                )
+                remedy = "Unpack it, and choose its files." if name.endswith(".zip") else "Leave it out or rename it."
+                raise InputError(name[:80], "a file that is no table of a trial", expected, remedy)
             Path(name.lower()).write_bytes(Path(path).read_bytes())
         protocol = Protocol.load(f"./{PROTOCOL_FILE}" if Path(PROTOCOL_FILE).exists() else options.protocol)
-        answers = answer(protocol, read_tables(Path(), protocol))
+        tables = read_tables(Path(), protocol)
+        answers = answer(protocol, tables)
+    found = clean({key: asdict(value) for key, value in answers.items()})
     return {
-        "answers": clean({key: asdict(value) for key, value in answers.items()}),
+        "answers": found,
+        "figures": figures(found, clean(courses(protocol, tables)), protocol.control),
         "lines": [sentence(value) for value in answers.values()],
         "protocol": protocol.title,
     }
 
 
 def patient(options: Considered, tell: Tell) -> Json:
-    """As `causalgia patient --json`, of a document."""
-    from causalgia.documents.patient import Patient
+    """As `causalgia patient --json`, of a document or a series, as "table"; and as "fields" the form's fields of it,
+    None where the form cannot hold it.
+    """
     from causalgia.inference.patients import consider
 
     options.check()
     with TemporaryDirectory(prefix="causalgia-") as folder, chdir(folder):
-        Path(PATIENT_FILE).write_text(options.document, encoding="utf-8")
-        page = Patient.load(PATIENT_FILE)
+        Path(options.name).write_text(options.document, encoding="utf-8")
+        page = load(options.name)
         tell("stage", ("Taking virtual patients through every therapy", "people", 0, 0, time.monotonic()))
-        return consider(page, dict(options.weights), seed=options.seed, people=options.people)
+        table = consider(page, dict(options.weights), seed=options.seed, people=options.people)
+        return {"table": table, "fields": _fields(page) if isinstance(page, Patient) else None}
 
 
-TASKS: dict[str, Callable[[Any, Tell], Any]] = {"trial": trial, "page": page, "analyse": analyse, "patient": patient}
+def _fields(patient: Patient) -> dict[str, str] | None:
+    """The form's fields of a patient; None where something would be lost."""
+    held = fields(patient)
+    try:
+        Path(PATIENT_FILE).write_text(document(held), encoding="utf-8")
+        return held if same(patient, Patient.load(PATIENT_FILE)) else None
+    except InputError:
+        return None
+
+
+TASKS: dict[str, Callable[[Any, Tell], Any]] = {
+    "prepare": prepare,
+    "trial": trial,
+    "page": page,
+    "analyse": analyse,
+    "patient": patient,
+}
 
 
 @contextmanager
-def _documents(options: Trial) -> Iterator[str]:
-    """The name of the protocol to load: the library's, or a changed one in a directory that goes with the block."""
+def _planned(options: Trial) -> Iterator[Protocol]:
+    """The protocol: the library's, or a changed one in a directory that goes with the block."""
+    from causalgia.design.evaluate import check_room
+
     files = edited(options.protocol, options.numbers)
-    if not files:
-        yield options.protocol
-        return
     with TemporaryDirectory(prefix="causalgia-") as folder, chdir(folder):
         for name, text in files.items():
             Path(name).write_text(text, encoding="utf-8")
-        yield next(iter(files))
+        protocol = Protocol.load(next(iter(files), options.protocol))
+        protocol = protocol.with_options(options.subjects, options.replicates, options.sizes)
+        check_room(protocol)
+        yield protocol
 
 
 _kept: OrderedDict[tuple, xr.Dataset] = OrderedDict()

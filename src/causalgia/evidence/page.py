@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from causalgia.evidence.base import Evidence
 from causalgia.evidence.claims import VERDICTS, Claims, reason
 from causalgia.evidence.figures import figure
-from causalgia.evidence.schemas import ALL, Outcome, Study
+from causalgia.evidence.schemas import ALL, Arm, Outcome, Study
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -68,17 +68,19 @@ def _link(link: str, evidence: Evidence) -> dict[str, Any]:
 def _study(study: Study, evidence: Evidence) -> dict[str, Any]:
     return {
         "study": study,
-        "arms": [_arm(arm) for arm in study.arms if arm.drug],
-        "found": [_finding(outcome, study, evidence) for outcome in study.outcomes],
+        "arms": [arm_words(arm) for arm in study.arms if arm.drug],
+        "found": [finding_words(outcome, study, evidence) for outcome in study.outcomes],
     }
 
 
-def _arm(arm: Any) -> str:
+def arm_words(arm: Arm) -> str:
+    """An arm with what its people were given, and how many they were."""
     given = " ".join(part for part in (arm.dose, arm.route, arm.schedule) if part and part != arm.name)
     return arm.name + (f", {given}" if given else "") + (f" (n {arm.n})" if arm.n else "")
 
 
-def _finding(outcome: Outcome, study: Study, evidence: Evidence) -> dict[str, str]:
+def finding_words(outcome: Outcome, study: Study, evidence: Evidence) -> dict[str, str]:
+    """A finding in the words of a table's row: what was found, of whom, when, how much, and where it was read."""
     who = "" if outcome.arm == ALL else outcome.arm + (f" vs {outcome.versus}" if outcome.versus else "")
     where = ", ".join(part for part in (outcome.matrix, outcome.side, outcome.assay) if part)
     return {

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from htmltools import TagChild, TagList, tags
+from htmltools import HTML, TagChild, TagList, tags
 from shiny import Inputs, Outputs, Session, module, reactive, render, ui
 
 from causalgia.analysis.formats import FORMATS
 from causalgia.analysis.problems import TablesError
 from causalgia.analysis.variables import REQUIRED, TITLES
-from causalgia.app.parts import Again, Query, chosen, command, grid, problem, progress, table, watch
-from causalgia.app.processes import Job, Workers
-from causalgia.app.work import PROTOCOL_FILE, Tables
+from causalgia.app.pagejob import PageJob, buttons, outputs
+from causalgia.app.parts import Again, Query, as_json, chosen, command, grid, problem, sentences, table, titled
+from causalgia.app.processes import Workers
+from causalgia.app.work import DEFAULT, PROTOCOL_FILE, Tables
 from causalgia.documents.errors import InputError
-from causalgia.documents.reader import names
 from causalgia.report.words import fixed, p_value, percent
 
-DEFAULT = "gated-infliximab"
 MOST_SHOWN = 200
 
 
 @module.ui
 def analyse_ui(query: Query) -> TagChild:
     """The page, for the protocol that its link names."""
-    titles = {name: name for name in names("protocol")}
+    titles = titled("protocol")
     suffixes = [form.suffix for form in FORMATS.values()]
     form = TagList(
         ui.input_select(
@@ -42,73 +40,39 @@ def analyse_ui(query: Query) -> TagChild:
             "They are read here, never sent elsewhere, and deleted when this page is closed.",
             class_="note",
         ),
+        buttons(None),
     )  # fmt: skip
     return TagList(
         tags.h2("Analyse"),
         tags.p("The tables of a trial, simulated or real: what is wrong with them, or the answers.", class_="lead"),
-        grid(form, TagList(ui.output_ui("bar"), ui.output_ui("result"))),
+        grid(form, outputs(ui.output_ui("result"))),
     )
 
 
 @module.server
 def analyse_server(input: Inputs, output: Outputs, session: Session, query: Query, workers: Workers) -> Any:
     """Analyses what is uploaded; gives a calculation of what reproduces the page."""
-    job: reactive.Value[Job | None] = reactive.Value(None)
-    seen: reactive.Value[tuple] = reactive.Value(())
+    idle = "Choose the files of a trial. Trial gives you a simulated one to try: its button “Tables of one trial”."
+    job = PageJob(input, session, workers, idle=idle, error=_refused)
 
     @reactive.effect
     @reactive.event(input.files, input.protocol)
     def _begin() -> None:
         uploaded = input.files() or []
-        if not uploaded:
-            return
-        before = job.get()
-        if before is not None:
-            before.cancel()
         files = tuple((str(file["name"]), str(file["datapath"])) for file in uploaded)
-        job.set(workers.start("analyse", Tables(input.protocol(), files)))
-
-    @reactive.effect
-    def _watch() -> None:
-        watch(job, seen)
-
-    def _end() -> None:
-        with reactive.isolate():
-            current = job.get()
-        if current is not None:
-            current.cancel()
-
-    session.on_ended(_end)
-
-    @render.ui
-    def bar() -> TagChild:
-        current = job.get()
-        if current is None or current.state not in ("waiting", "running"):
-            return None
-        reactive.invalidate_later(0.3)
-        return progress(current)
+        if files:
+            job.begin("analyse", lambda: Tables(input.protocol(), files))
 
     @render.ui
     def result() -> TagChild:
-        seen.get()
-        current = job.get()
-        if current is None:
-            return tags.p("Choose the files of a trial. Trial gives you a simulated one to try.", class_="note")
-        if isinstance(current.error, TablesError):
-            return _problems(current.error)
-        if current.error is not None:
-            return problem(current.error)
-        if current.result is None:
+        found = job.result()
+        if found is None:
             return None
-        return TagList(_answers(current.result), ui.download_button(session.ns("answers"), "Answers (JSON)"))
+        return TagList(_answers(found), ui.download_button(session.ns("answers"), "Answers (JSON)"))
 
     @render.download_button(filename="answers.json", media_type="application/json")
     def answers() -> Iterator[str]:
-        with reactive.isolate():
-            current = job.get()
-        if current is None or current.result is None:
-            raise InputError("download", "no answers", "an analysis", "Choose files first.")
-        yield json.dumps(current.result["answers"], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        yield as_json(job.finished().result["answers"])
 
     @reactive.calc
     def again() -> Again:
@@ -118,7 +82,10 @@ def analyse_server(input: Inputs, output: Outputs, session: Session, query: Quer
     return again
 
 
-def _problems(error: TablesError) -> TagChild:
+def _refused(error: InputError) -> TagChild:
+    """What is wrong with the tables, all of it, or with the files."""
+    if not isinstance(error, TablesError):
+        return problem(error)
     found = error.problems
     rows = [
         [row.table, "" if row.row is None else f"{row.row:,}", row.column, row.found, row.expected, row.remedy]
@@ -154,10 +121,18 @@ def _answers(result: dict[str, Any]) -> TagChild:
     return TagList(
         tags.h3("Answers", tabindex="-1"),
         tags.p(result["protocol"], class_="note"),
-        *(tags.p(line) for line in result["lines"]),
+        sentences(result["lines"]),
         table(head, rows, title="The questions, in numbers"),
         table(shared, shares, title="Responders and adverse events") if shares else None,
+        tags.h3("Drawn"),
+        *(_drawn(name, drawing) for name, drawing in result["figures"].items()),
     )
+
+
+def _drawn(name: str, drawing: str) -> TagChild:
+    """A figure, which scrolls where it would be too small to read: SVG that this package drew and escaped itself."""
+    label = name.removesuffix(".svg").replace("-", " ")
+    return tags.div(HTML(drawing), class_="scroll drawn", tabindex="0", role="region", aria_label=f"Figure: {label}")
 
 
 def _answer(row: dict[str, Any]) -> list[TagChild]:

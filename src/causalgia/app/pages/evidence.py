@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,8 +14,8 @@ from causalgia.app.parts import Again, Query, chosen, command, problem, table
 from causalgia.documents.errors import InputError
 from causalgia.evidence.base import Evidence
 from causalgia.evidence.claims import VERDICTS, Claim, Claims, claims, reason
-from causalgia.evidence.figures import figure
-from causalgia.evidence.schemas import ALL, Outcome, Study
+from causalgia.evidence.page import arm_words, finding_words
+from causalgia.evidence.schemas import Study
 
 VIEWS = {"studies": "Studies", "claims": "Claims", "effects": "Effects"}
 FIELDS = ("q", "condition", "drug", "type")
@@ -123,7 +123,7 @@ def evidence_server(input: Inputs, output: Outputs, session: Session, query: Que
 
     @render.ui
     def listing() -> TagChild:
-        return _listing(list(selected().studies.values()), key.get())
+        return _listing(list(selected().studies.values()), key.get(), evidence)
 
     @render.ui
     def study() -> TagChild:
@@ -137,31 +137,46 @@ def evidence_server(input: Inputs, output: Outputs, session: Session, query: Que
     @output(id="claims")
     @render.ui
     def claim_list() -> TagChild:
-        words, verdict = input.q().lower().split(), input.verdict()
-        narrowed = bool(input.drug() or input.condition() or input.type())
-        shown = {study.key for study in evidence.select(input.drug() or None, input.condition() or None)}
-        rows = []
-        for claim in file.claims:
-            text = f"{claim.text} {reasons[claim.number]}".lower()
-            studies = [evidence.study(link.partition(":")[0]) for link in claim.decides]
-            fits = [item for item in studies if item.key in shown and input.type() in ("", item.type)]
-            if verdict in ("", claim.verdict) and all(word in text for word in words) and (fits or not narrowed):
-                rows.append(claim)
-        return _claims(rows, evidence, reasons)
+        now = {name: str(input[name]()) for name in (*FIELDS, "verdict")}
+        return _claims([claim for claim in file.claims if _fits(claim, now, known())], evidence, reasons)
+
+    outcome = _effects(input, session, selected, query.get("outcome", ""))
+
+    @reactive.calc
+    def again() -> Again:
+        view, now = str(input.view()), {name: str(input[name]()) for name in FIELDS if input[name]()}
+        if view == "studies" and key.get():
+            now["study"] = key.get()
+        if view == "claims" and input.verdict():
+            now["verdict"] = str(input.verdict())
+        if view == "effects" and input.drug() and outcome():
+            now["outcome"] = outcome()
+        searched = (set(FIELDS) if view == "claims" else {"q", "type"}) & now.keys()
+        return Again({"view": view, **now}, _commands(view, now), SEARCHED if searched else "")
+
+    return again
+
+
+def _effects(input: Inputs, session: Session, selected: Callable[[], Evidence], first: str) -> Callable[[], str]:
+    """The forest plot of what is selected; gives the outcome chosen, "" where the studies that are left have none."""
+
+    def measured() -> list[str]:
+        from causalgia.evidence.compare import measures
+
+        return list(measures(selected(), input.drug(), input.condition() or None)) if input.drug() else []
+
+    def outcome() -> str:
+        value = str(input.outcome()) if "outcome" in input else first
+        return value if value in measured() else ""
 
     @render.ui
     def outcomes() -> TagChild:
-        from causalgia.evidence.compare import measures
-
-        if not input.drug():
-            return None
-        found = measures(selected(), input.drug(), input.condition() or None)
+        found = measured()
         if not found:
             return None
         with reactive.isolate():
-            before = str(input.outcome()) if "outcome" in input else query.get("outcome", "")
-        titles = {name: evidence.words.measures[name].title for name in found}
-        now = before if before in titles else found[0]
+            now = outcome() or found[0]
+        titles = {name: selected().words.measures[name].title for name in found}
         return ui.input_select(session.ns("outcome"), "Outcome", titles, selected=now)
 
     @render.ui
@@ -170,31 +185,23 @@ def evidence_server(input: Inputs, output: Outputs, session: Session, query: Que
             text = "Choose a drug or a class above: its trials against control are then compared here."
             return tags.p(text, class_="note")
         try:
-            return _forest(selected(), input.drug(), input.condition(), _outcome())
+            return _forest(selected(), input.drug(), input.condition(), outcome())
         except InputError as error:
             return problem(error)
 
-    def _outcome() -> str:
-        """The outcome chosen, where the studies that are left report it."""
-        from causalgia.evidence.compare import measures
+    return outcome
 
-        value = str(input.outcome()) if "outcome" in input else query.get("outcome", "")
-        return value if value in measures(selected(), input.drug(), input.condition() or None) else ""
 
-    @reactive.calc
-    def again() -> Again:
-        now = {name: str(input[name]()) for name in FIELDS if input[name]()}
-        view = str(input.view())
-        if view == "studies" and key.get():
-            now["study"] = key.get()
-        if view == "claims" and input.verdict():
-            now["verdict"] = str(input.verdict())
-        if view == "effects" and input.drug() and _outcome():
-            now["outcome"] = _outcome()
-        searched = (view != "claims" and {"q", "type"} & now.keys()) or (view == "claims" and set(FIELDS) & now.keys())
-        return Again({"view": view, **now}, _commands(view, now), SEARCHED if searched else "")
-
-    return again
+def _fits(claim: Claim, now: Mapping[str, str], known: Known) -> bool:
+    """Whether a claim has the verdict and the words asked for, and is decided by a study that the filter leaves."""
+    evidence, text = known.evidence, f"{claim.text} {known.reasons[claim.number]}".lower()
+    if now["verdict"] not in ("", claim.verdict) or not all(word in text for word in now["q"].lower().split()):
+        return False
+    if not (now["drug"] or now["condition"] or now["type"]):
+        return True
+    left = {study.key for study in evidence.select(now["drug"] or None, now["condition"] or None)}
+    decided = (evidence.study(link.partition(":")[0]) for link in claim.decides)
+    return any(study.key in left and now["type"] in ("", study.type) for study in decided)
 
 
 def _commands(view: str, now: dict[str, str]) -> tuple[str, ...]:
@@ -212,16 +219,20 @@ def _study_link(key: str) -> Tag:
     return tags.a(key, href=f"?page=evidence&study={key}", data_study=key)
 
 
-def _listing(studies: Sequence[Study], current: str) -> TagChild:
+def _about(study: Study, evidence: Evidence) -> str:
+    """What kind of study it is, of whom and of how many."""
+    conditions = (evidence.words.conditions[name] for name in study.conditions)
+    return f"{study.type}, {', '.join(conditions)}" + (f", n {study.n:,}" if study.n else "")
+
+
+def _listing(studies: Sequence[Study], current: str, evidence: Evidence) -> TagChild:
     rows = []
     for study in studies:
-        size = f", n {study.n:,}" if study.n else ""
-        about = f"{study.type}, {', '.join(study.conditions)}{size}"
         rows.append(
             tags.li(
                 _study_link(study.key),
-                tags.span(about, class_="about"),
-                tags.span(", ".join(study.drugs), class_="about"),
+                tags.span(_about(study, evidence), class_="about"),
+                tags.span(", ".join(evidence.words.drugs[name].title for name in study.drugs), class_="about"),
                 aria_current="true" if study.key == current else None,
             )
         )
@@ -231,35 +242,21 @@ def _listing(studies: Sequence[Study], current: str) -> TagChild:
 
 def _study(study: Study, evidence: Evidence) -> TagChild:
     about = [("Design", study.design), ("People", study.population), ("Read in", study.access)]
-    arms = [_arm(arm) for arm in study.arms if arm.drug]
+    arms = [arm_words(arm) for arm in study.arms if arm.drug]
     facts = [*about, ("Arms", "; ".join(arms)), ("Harms", study.harms), ("Notes", study.notes)]
-    size = f", n {study.n:,}" if study.n else ""
-    rows = [_finding(outcome, study, evidence) for outcome in study.outcomes]
+    rows = [_row(finding_words(outcome, study, evidence)) for outcome in study.outcomes]
     return TagList(
         tags.h3(study.key, tabindex="-1"),
-        tags.p(f"{study.type}, {', '.join(study.conditions)}{size}", class_="about"),
+        tags.p(_about(study, evidence), class_="about"),
         tags.p("; ".join([study.citation, *study.identifiers])),
         tags.dl(*(tags.div(tags.dt(name), tags.dd(text)) for name, text in facts if text), class_="facts"),
         table(("finding", "of", "when", "figure", "read in"), rows, title="What it found") if rows else None,
     )
 
 
-def _arm(arm: Any) -> str:
-    told = " ".join(part for part in (arm.dose, arm.route, arm.schedule) if part and part != arm.name)
-    return arm.name + (f", {told}" if told else "") + (f" (n {arm.n})" if arm.n else "")
-
-
-def _finding(outcome: Outcome, study: Study, evidence: Evidence) -> list[TagChild]:
-    who = "" if outcome.arm == ALL else outcome.arm + (f" vs {outcome.versus}" if outcome.versus else "")
-    where = ", ".join(part for part in (outcome.matrix, outcome.side, outcome.assay) if part)
-    read = f"{outcome.read}: {outcome.locator}" if outcome.read != outcome.locator else outcome.read
-    return [
-        outcome.what + (f" ({where})" if where else ""),
-        who,
-        outcome.time,
-        figure(outcome, evidence.words, study.n),
-        TagList(read, tags.span(outcome.note, class_="about") if outcome.note else None),
-    ]
+def _row(found: Mapping[str, str]) -> list[TagChild]:
+    note = tags.span(found["note"], class_="about") if found["note"] else None
+    return [found["what"], found["who"], found["time"], found["figure"], TagList(found["read"], note)]
 
 
 def _claims(rows: Sequence[Claim], evidence: Evidence, reasons: dict[int, str]) -> TagChild:

@@ -1,59 +1,74 @@
-"""Patient: one patient's document as a form, and what can be said before, between and after therapies."""
+"""Patient: one patient's document as a form or a file, and what can be said before, between and after therapies."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-from htmltools import HTML, Tag, TagChild, TagList, tags
+from htmltools import Tag, TagChild, TagList, tags
 from shiny import Inputs, Outputs, Session, module, reactive, render, ui
 
 from causalgia.app.form import LISTS, MOST_VISITS, NAMES, PERSON, VISIT, document, fields
-from causalgia.app.parts import Again, Query, chosen, command, given, grid, problem, progress, table, watch, whole
-from causalgia.app.processes import Job, Workers
-from causalgia.app.work import Considered
+from causalgia.app.pagejob import PageJob, buttons, outputs
+from causalgia.app.parts import Again, Query, as_json, chosen, command, given, grid, titled, whole
+from causalgia.app.processes import Workers
+from causalgia.app.uploads import MOST_OF_PATIENT, patient_text
+from causalgia.app.work import PATIENT_FILE, Considered
 from causalgia.documents.errors import InputError
 from causalgia.documents.patient import Patient
-from causalgia.documents.reader import names
-from causalgia.inference.patients.words import chance, num
-from causalgia.report.patient import drawings
 from causalgia.report.patient import page as render_page
 
-FILE = "patient.toml"
 PRIVATE = "The link holds what the form holds: keep it as you would keep the patient's notes. Save the document first."
-DEFAULT = "synthetic-raised"
+NOT_LINKED = "The file is not part of the link; the command line reads it in the directory where it is run."
+DEFAULT, FIRST = "synthetic-raised", "crps-acute"
+
+
+class File(NamedTuple):
+    """An uploaded document or series: the name under which it is considered, and its text."""
+
+    name: str
+    text: str
 
 
 @module.ui
 def patient_ui(query: Query) -> TagChild:
     """The page with the patient that its link holds."""
-    examples = {"": "an empty form"} | {name: name for name in names("patient")}
+    examples = {"": "an empty form"} | titled("patient")
     first = chosen(query, "example", examples, "" if _linked(query) else DEFAULT)
     form = TagList(
-        ui.input_select("example", "Start from", examples, selected=first),
-        ui.output_ui("fields"),
-        ui.input_text_area(
-            "weights",
-            "Weights to change, one a line",
-            query.get("weights", ""),
-            placeholder="harm.malignancy=20",
-            rows=2,
-        ),
-        ui.input_numeric("people", "Virtual patients at most", given(query, "people", 20_000), min=300, step=1),  # type: ignore[arg-type]
-        ui.input_numeric("seed", "Seed", given(query, "seed", 1), min=0, step=1),  # type: ignore[arg-type]
         tags.div(
-            ui.input_action_button("run", "Consider", class_="btn-primary", data_enter="form"),
-            ui.input_action_button("cancel", "Cancel", disabled=True),
-            ui.download_button("document", "Save the document"),
-            class_="buttons",
+            ui.input_select("example", "Start from", examples, selected=first),
+            ui.input_file(
+                "upload", "or from a file", accept=[".toml", ".csv"], button_label="Choose", placeholder="none yet"
+            ),
+            class_="fields",
         ),
-    )
-    results = TagList(ui.output_ui("bar"), ui.output_ui("failed"), ui.output_ui("result"))
+        tags.p(
+            f"A patient (.toml, as saved below) or a series of patients (.csv), at most {MOST_OF_PATIENT // 2**20} MB. "
+            "It is read here, never sent elsewhere, and deleted when this page is closed.",
+            class_="note",
+        ),
+        ui.output_ui("fields"),
+        tags.details(
+            tags.summary("Weights and numbers"),
+            ui.input_text_area(
+                "weights", "Weights to change, one a line", query.get("weights", ""),
+                placeholder="harm.malignancy=20", rows=2,
+            ),
+            tags.div(
+                ui.input_numeric("people", "Virtual patients at most", given(query, "people", 20_000), min=300, step=1),  # type: ignore[arg-type]
+                ui.input_numeric("seed", "Seed", given(query, "seed", 1), min=0, step=1),  # type: ignore[arg-type]
+                class_="fields",
+            ),
+        ),
+        buttons(
+            ui.input_action_button("run", "Consider", class_="btn-primary", data_enter="form"), ui.output_ui("save")
+        ),
+    )  # fmt: skip
     return TagList(
         tags.h2("Patient"),
         tags.p("Is local TNF raised, what would each therapy do, and what did the one given do?", class_="lead"),
-        grid(form, results, wide=True),
+        grid(form, outputs(ui.output_ui("result")), wide=True),
     )
 
 
@@ -64,121 +79,126 @@ def _linked(query: Query) -> dict[str, str]:
 
 @module.server
 def patient_server(input: Inputs, output: Outputs, session: Session, query: Query, workers: Workers) -> Any:
-    """Considers the patient of the form; gives a calculation of what reproduces the page."""
-    job: reactive.Value[Job | None] = reactive.Value(None)
-    seen: reactive.Value[tuple] = reactive.Value(())
-    refused: reactive.Value[InputError | None] = reactive.Value(None)
-    linked, first = _linked(query), chosen(query, "example", names("patient"))
-
-    @output(id="fields")
-    @render.ui
-    def _fields() -> TagChild:
-        example = input.example()
-        if linked and example == first:
-            return _form(linked, session)
-        return _form(fields(Patient.load(example)) if example else {}, session)
+    """Considers the patient of the form or the file; gives a calculation of what reproduces the page."""
+    job = PageJob(
+        input, session, workers, idle="Fill in what is known; what is left out is taken as unknown. Then consider."
+    )
+    file: reactive.Value[File | None] = reactive.Value(None)
+    own: reactive.Value[Mapping[str, str] | None] = reactive.Value(_linked(query) or None)
 
     def held() -> dict[str, str]:
         return {name: str(input[name]() or "") for name in NAMES if name in input}
 
+    def asked() -> Considered:
+        numbers = (whole("seed", input.seed()), whole("people", input.people()), _changes(input.weights()))
+        given = file.get()
+        made = Considered(given.text, *numbers, given.name) if given else Considered(document(held()), *numbers)
+        made.check()
+        return made
+
     @reactive.effect
     @reactive.event(input.run)
     def _run() -> None:
-        refused.set(None)
-        try:
-            numbers = (whole("seed", input.seed()), whole("people", input.people()))
-            asked = Considered(document(held()), *numbers, _changes(input.weights()))
-            asked.check()
-        except InputError as error:
-            refused.set(error)
-            return
-        _stop()
-        job.set(workers.start("patient", asked))
-
-    def _stop() -> None:
-        with reactive.isolate():
-            current = job.get()
-        if current is not None:
-            current.cancel()
-
-    session.on_ended(_stop)
+        job.begin("patient", asked)
 
     @reactive.effect
-    @reactive.event(input.cancel)
-    def _cancel() -> None:
-        _stop()
+    @reactive.event(input.upload)
+    def _uploaded() -> None:
+        def read() -> Considered:
+            file.set(None)
+            file.set(File(*patient_text(input.upload())))
+            return asked()
+
+        if input.upload():
+            job.clear()
+            job.begin("patient", read)
 
     @reactive.effect
-    def _watch() -> None:
-        watch(job, seen)
+    @reactive.event(input.example, ignore_init=True)
+    def _example() -> None:
+        file.set(None)
+        own.set(None)
 
     @reactive.effect
-    def _buttons() -> None:
-        seen.get()
-        current = job.get()
-        ui.update_action_button("cancel", disabled=current is None or current.state not in ("waiting", "running"))
+    @reactive.event(input.edit)
+    def _edit() -> None:
+        own.set(job.finished().result["fields"])
+        file.set(None)
+
+    @output(id="fields")
+    @render.ui
+    def _fields() -> TagChild:
+        given, values = file.get(), own.get()
+        if given is not None:
+            return _file_box(given, job, session.ns)
+        example = input.example()
+        return _form(values if values is not None else fields(Patient.load(example)) if example else {}, session)
 
     @render.ui
-    def bar() -> TagChild:
-        current = job.get()
-        if current is None:
-            return tags.p("Fill in what is known; what is left out is taken as unknown.", class_="note")
-        if current.state in ("waiting", "running"):
-            reactive.invalidate_later(0.3)
-            return progress(current)
-        if current.state == "done":
-            return tags.p(f"Done in {current.seconds:.1f} s.", class_="stage", role="status")
-        return tags.p("Cancelled.", class_="stage", role="status") if current.state == "cancelled" else None
+    def save() -> TagChild:
+        return ui.download_button(session.ns("document"), "Save the document") if file.get() is None else None
 
-    @render.ui
-    def failed() -> TagChild:
-        seen.get()
-        current = job.get()
-        error = refused.get() or (current.error if current is not None else None)
-        return None if error is None else problem(error)
-
-    @render.ui
-    def result() -> TagChild:
-        seen.get()
-        current = job.get()
-        if current is None or current.result is None:
-            return None
-        buttons = (("page", "Page"), ("numbers", "Results (JSON)"))
-        downloads = (ui.download_button(session.ns(name), label) for name, label in buttons)
-        return TagList(_shown(current.result), tags.div(*downloads, class_="buttons"))
-
-    @output(id="document")
-    @render.download_button(filename=FILE, media_type="application/toml")
-    def _document() -> Iterator[str]:
-        with reactive.isolate():
-            yield document(held())
-
-    def finished() -> dict[str, Any]:
-        with reactive.isolate():
-            current = job.get()
-        if current is None or current.result is None:
-            raise InputError("download", "no finished work", "one", "Press Consider first.")
-        return current.result
-
-    @render.download_button(filename="patient.json", media_type="application/json")
-    def numbers() -> Iterator[str]:
-        yield json.dumps(finished(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-    @render.download_button(filename="patient.html", media_type="text/html")
-    def page() -> Iterator[str]:
-        yield render_page(finished())
+    _outputs(job, session, output, lambda: document(held()))
 
     @reactive.calc
     def again() -> Again:
+        given = file.get()
         numbers = {name: f"{input[name]():g}" for name in ("people", "seed") if input[name]() is not None}
-        own = {"example": input.example()} if input.example() else {}
         changed = [word for text in input.weights().split("\n") if text.strip() for word in ("--weight", text.strip())]
-        line = command("patient", FILE, *changed, **numbers)
+        line = command("patient", given.name if given else PATIENT_FILE, *changed, **numbers)
         numbers |= {"weights": input.weights()} if changed else {}
+        if given is not None:
+            return Again(numbers, (line,), NOT_LINKED)
+        start = {"example": input.example()} if input.example() else {}
         filled = {name: text for name, text in held().items() if text}
-        return Again({**own, **filled, **numbers}, (line,), PRIVATE, private=True)
+        return Again({**start, **filled, **numbers}, (line,), PRIVATE, private=True)
 
     return again
+
+
+def _outputs(job: PageJob, session: Session, output: Outputs, text: Callable[[], str]) -> None:
+    """What is said of the patient, and the files of it; `text` gives the form's document."""
+
+    @render.ui
+    def result() -> TagChild:
+        found = job.result()
+        if found is None:
+            return None
+        from causalgia.app.considered import shown
+
+        labels = {"page": "Page to print (HTML)", "numbers": "Results (JSON)"}
+        downloads = (ui.download_button(session.ns(name), label) for name, label in labels.items())
+        return TagList(shown(found["table"]), tags.div(*downloads, class_="buttons"))
+
+    @output(id="document")
+    @render.download_button(filename=PATIENT_FILE, media_type="application/toml")
+    def _document() -> Iterator[str]:
+        with reactive.isolate():
+            yield text()
+
+    @render.download_button(filename="patient.json", media_type="application/json")
+    def numbers() -> Iterator[str]:
+        yield as_json(job.finished().result["table"])
+
+    @render.download_button(filename="patient.html", media_type="text/html")
+    def page() -> Iterator[str]:
+        yield render_page(job.finished().result["table"])
+
+
+def _file_box(file: File, job: PageJob, ns: Callable[[str], str]) -> TagChild:
+    """What stands in place of the form while a file is considered."""
+    now, series = job.followed(), file.name.endswith(".csv")
+    done = now is not None and now.result is not None
+    more: TagChild = None
+    if done and now is not None and now.result["fields"] is not None:
+        more = ui.input_action_button(ns("edit"), "Edit it in the form")
+    elif done and not series:
+        more = tags.p("The form cannot hold all of it: change the file, and choose it again.", class_="note")
+    return tags.div(
+        tags.p(tags.strong(file.name), " is considered as it is written. Choose under “Start from” to leave it."),
+        more,
+        class_="held",
+    )
 
 
 def _changes(text: str) -> tuple[tuple[str, float], ...]:
@@ -203,127 +223,20 @@ def _form(values: Mapping[str, str], session: Session) -> TagChild:
     def choice(name: str, label: str, choices: dict[str, str]) -> Tag:
         return ui.input_select(session.ns(name), label, choices, selected=values.get(name, next(iter(choices))))
 
-    conditions = {name: name for name in ("crps-acute", *(n for n in names("condition") if n != "crps-acute"))}
+    conditions = {FIRST: titled("condition")[FIRST]} | titled("condition")
     visits = []
     for k in range(1, MOST_VISITS + 1):
         rows = [text(f"{name}{k}", label, hint) for name, (label, hint) in VISIT.items()]
         filled = any(f"{name}{k}" in values for name in VISIT)
-        visits.append(tags.details(tags.summary(f"Visit {k}"), *rows, open="" if k == 1 or filled else None))
+        opened = "" if k == 1 or filled else None
+        visits.append(tags.details(tags.summary(f"Visit {k}"), tags.div(*rows, class_="fields"), open=opened))
     return TagList(
-        choice("condition", "Condition", conditions),
-        choice("sex", "Sex", {"": "unknown", "female": "female", "male": "male"}),
-        *(text(name, label, hint) for name, (label, hint) in PERSON.items()),
+        tags.div(
+            choice("condition", "Condition", conditions),
+            choice("sex", "Sex", {"": "unknown", "female": "female", "male": "male"}),
+            *(text(name, label, hint) for name, (label, hint) in PERSON.items()),
+            class_="fields",
+        ),
         *visits,
         *(area(name, label, hint) for name, (label, hint) in LISTS.items()),
     )
-
-
-def _shown(result: dict[str, Any]) -> TagChild:
-    told = set(result["summary"])
-    parts = [
-        tags.h3("In short"),
-        *(tags.p(sentence) for sentence in result["summary"]),
-        _people(result["people"]),
-        tags.h3("Before: is local TNF raised?"),
-        _before(result["before"], told),
-    ]
-    if result["weigh"] is not None:
-        parts += [tags.h3("Weighed: what would each therapy do?"), _weighed(result["weigh"], told, drawings(result))]
-    if result["after"] is not None:
-        parts += [tags.h3("After: what did it do?"), _after(result["after"], told)]
-    assumed = tags.ul(*(tags.li(text) for text in result["assumptions"]))
-    return TagList(*parts, tags.h3("Assumptions"), assumed)
-
-
-def _people(people: dict[str, Any]) -> TagChild:
-    rows = [[row["name"], row["title"], chance(row["prior"]), chance(row["posterior"])] for row in people["worlds"]]
-    return TagList(
-        tags.p(
-            f"{people['simulated']:,} virtual patients, worth {num(people['ess'])} like this one; {people['label']}.",
-            class_="note",
-        ),
-        table(("world", "account", "before", "given this patient"), rows, title="Accounts of the biology"),
-    )
-
-
-def _before(before: dict[str, Any], told: set[str]) -> TagChild:
-    unit, gate, controls = before["unit"], before["gate"], before["controls"]
-    rows: list[list[TagChild]] = []
-    if before["readings"] is not None:
-        rows.append(["by the readings alone", _interval(before["readings"], "median"), ""])
-    rows.append(["with what is known of such patients", _interval(before["level"], "median"), ""])
-    rows.append(["above the gate", f"{num(gate['limit'])} {gate['unit']}", chance(gate["probability"])])
-    if controls is not None and controls["limit"] is not None:
-        limit = f"{num(controls['limit'])} {unit}"
-        rows.append(["above nearly all people without the disease", limit, chance(controls["probability"])])
-    title = f"Local TNF, {unit}: median (90 % interval), and probabilities"
-    return TagList(
-        *(tags.p(text) for text in before["sentences"] if text not in told),
-        table(("", "value", "probability"), rows, title=title),
-    )
-
-
-def _weighed(weigh: dict[str, Any], told: set[str], drawn: list[str]) -> TagChild:
-    rows = []
-    for row in weigh["therapies"]:
-        sure = f" ({chance(row['sure'])})" if row["sure"] is not None else ""
-        rows.append(
-            [
-                row["title"],
-                row["verdict"] + sure,
-                chance(row["relief"]),
-                num(row["benefit"]),
-                num(row["harm"]),
-                f"{_interval(row['net'], 'mean')}; above 0: {chance(row['net']['positive'])}",
-            ]
-        )
-    head = ("therapy", "verdict (probability)", f"relief by week {weigh['week']:g}", "benefit", "harm", "net")
-    weights = [[row["key"], f"{row['value']:g} {row['unit']}", row["source"]] for row in weigh["weights"]]
-    return TagList(
-        *(tags.p(text) for text in weigh["sentences"] if text not in told),
-        table(head, rows, title="Therapies; benefit, harm and net in points of pain"),
-        tags.div(*(tags.div(HTML(drawing)) for drawing in drawn), class_="panels small"),
-        tags.p("Forecasts without a drug in grey, with the best of those told of in blue.", class_="note"),
-        *(_reasons(row) for row in weigh["therapies"]),
-        tags.details(
-            tags.summary("Weights of benefit and harm"),
-            table(("", "weight", "from"), weights, title="They are judgements"),
-        ),
-    )
-
-
-def _reasons(row: dict[str, Any]) -> Tag:
-    told = [
-        tags.li(f"{'Against' if reason['against'] else 'For'}: {reason['text']} ({reason['source']})")
-        for reason in row["reasons"]
-    ]
-    return tags.details(tags.summary(f"{row['title']}: reasons"), tags.ul(*told))
-
-
-def _after(after: dict[str, Any], told: set[str]) -> TagChild:
-    rows: list[list[TagChild]] = []
-    for key, title in (("tnf", "Local TNF"), ("pain", "Pain")):
-        row = after[key]
-        if row is not None:
-            rows.append(
-                [
-                    f"{title}{', ' + row['unit'] if row['unit'] else ''}",
-                    num(row["before"]),
-                    num(row["after"]),
-                    f"{_interval(row, 'change')}{' times' if row['scale'] == 'ratio' else ''}",
-                    "yes" if row["beyond"] else "no",
-                    chance(row["real"]),
-                    "–" if row["caused"] is None else chance(row["caused"]),
-                ]
-            )
-    head = ("", "before", "after", "change (90 % interval)", "beyond error", "really fell", "because of the drug")
-    hypotheses = [[row["title"], chance(row["prior"]), chance(row["posterior"])] for row in after["hypotheses"]]
-    return TagList(
-        *(tags.p(text) for text in after["sentences"] if text not in told),
-        table(head, rows, title="Before and after") if rows else None,
-        table(("explanation", "before", "given the course"), hypotheses, title="What explains the course"),
-    )
-
-
-def _interval(row: Mapping[str, Any], middle: str) -> str:
-    return f"{num(row[middle])} ({num(row['low'])} to {num(row['high'])})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,29 +11,28 @@ from htmltools import Tag, TagChild, TagList, tags
 from shiny import Inputs, Outputs, Session, module, reactive, render, ui
 
 from causalgia.app.edit import Numbers, edited, numbers
+from causalgia.app.pagejob import PageJob, buttons, outputs
 from causalgia.app.parts import (
     Again,
     Query,
+    as_json,
     chosen,
     command,
     figure,
     given,
     grid,
-    problem,
-    progress,
+    sentences,
     table,
-    watch,
+    titled,
     whole,
     whole_numbers,
 )
 from causalgia.app.processes import Job, Workers
-from causalgia.app.work import Trial
+from causalgia.app.work import DEFAULT, Trial
 from causalgia.documents import Drug, Instrument, Protocol
 from causalgia.documents.errors import InputError
-from causalgia.documents.reader import names
 from causalgia.report.words import fixed, number
 
-DEFAULT = "gated-infliximab"
 FIELDS = ("dose", "gate", "limit", "sizes", "replicates", "subjects", "seed")
 COLUMNS = {"relieved": "clinical endpoint significant", "lowered": "TNF found lowered", "claim": "mechanism claimed"}
 
@@ -57,68 +55,38 @@ def defaults(protocol: Protocol) -> dict[str, Any]:
 @module.ui
 def trial_ui(query: Query) -> TagChild:
     """The page with the numbers that its link names."""
-    titles = {name: name for name in names("protocol")}
+    titles = titled("protocol")
     now = chosen(query, "protocol", titles, DEFAULT)
     form = TagList(
         ui.input_select("protocol", "Protocol", titles, selected=now),
         ui.output_ui("fields"),
-        tags.div(
-            ui.input_action_button("run", "Run", class_="btn-primary", data_enter="form"),
-            ui.input_action_button("cancel", "Cancel", disabled=True),
-            class_="buttons",
-        ),
+        buttons(ui.input_action_button("run", "Run", class_="btn-primary", data_enter="form")),
     )
-    results = TagList(ui.output_ui("bar"), ui.output_ui("failed"), ui.output_ui("shown"), ui.output_ui("more"))
     return TagList(
         tags.h2("Trial"),
         tags.p("What a trial would show, over many replicates, in worlds where the answer is known.", class_="lead"),
-        grid(form, results),
+        grid(form, outputs(ui.output_ui("answer"), ui.output_ui("shown"), ui.output_ui("more"))),
     )
 
 
 @module.server
 def trial_server(input: Inputs, output: Outputs, session: Session, query: Query, workers: Workers) -> Any:
     """Runs what is asked; gives a calculation of what reproduces the page."""
-    job: reactive.Value[Job | None] = reactive.Value(None)
-    seen: reactive.Value[tuple] = reactive.Value(())
-    refused: reactive.Value[InputError | None] = reactive.Value(None)
+    idle = "Choose the numbers, then run. The first figures come within a few seconds."
+    job = PageJob(input, session, workers, idle=idle, done=lambda job: _told(job.options))
     linked = dict(query) if query.get("page") == "trial" else {}
-
-    def protocol() -> Protocol:
-        return Protocol.load(input.protocol())
-
-    @render.ui
-    def fields() -> TagChild:
-        plan = protocol()
-        first = linked if linked.get("protocol", DEFAULT) == input.protocol() else {}
-        return _fields(plan, first, session.ns)
+    ready: dict[tuple, Job] = {}
 
     def read(name: str) -> Any:
         return input[name]() if name in input else None
 
-    def wanted() -> Trial:
-        if read("of") != input.protocol():
-            raise InputError("protocol", "numbers of another one", "its own", "Run again when they are shown.")
-        own = numbers(protocol())
-        changed = Numbers(
-            read("dose") if own.dose is not None else None,
-            _number("gate limit", read("gate")) if own.gate is not None else None,
-            _number("assay limit", read("limit")) if own.limit is not None else None,
-        )
-        whole_ones = {name: whole(name, read(name)) for name in ("seed", "subjects", "replicates")}
-        return Trial(input.protocol(), sizes=whole_numbers("sizes", read("sizes")), numbers=changed, **whole_ones)
-
     def begin() -> None:
-        refused.set(None)
-        try:
-            asked = wanted()
-            asked.check()
-            edited(asked.protocol, asked.numbers)
-        except InputError as error:
-            refused.set(error)
-            return
-        _stop(job.get())
-        job.set(workers.start("trial", asked, alike=(asked.protocol, asked.seed, asked.subjects)))
+        job.begin("trial", lambda: _asked(input.protocol(), read), alike=_alike, after=ready.get)
+
+    @render.ui
+    def fields() -> TagChild:
+        first = linked if linked.get("protocol", DEFAULT) == input.protocol() else {}
+        return _fields(Protocol.load(input.protocol()), first, session.ns)
 
     @reactive.effect
     @reactive.event(input.run)
@@ -126,102 +94,103 @@ def trial_server(input: Inputs, output: Outputs, session: Session, query: Query,
         begin()
 
     @reactive.effect
-    def _linked() -> None:
-        """A link that was made after a run runs again, once its fields are there."""
-        if linked.get("run") and read("of") == input.protocol() and job.get() is None:
-            with reactive.isolate():
-                linked.pop("run")
+    def _opened() -> None:
+        """A link that was made after a run runs again, once its fields are there; else the run is made ready."""
+        if read("of") != input.protocol():
+            return
+        with reactive.isolate():
+            if linked.pop("run", "") and job.now() is None:
                 begin()
+            else:
+                prepare()
 
-    @reactive.effect
-    @reactive.event(input.cancel)
-    def _cancel() -> None:
-        _stop(job.get())
+    def prepare() -> None:
+        if any(not one.ended.is_set() for one in ready.values()):
+            return  # who looks through the protocols does not keep both processes busy
+        try:
+            asked = _asked(input.protocol(), read)
+        except InputError:
+            return
+        if _alike(asked) not in ready:
+            ready[_alike(asked)] = workers.start("prepare", asked, alike=_alike(asked))
 
-    @reactive.effect
-    def _watch() -> None:
-        watch(job, seen)
+    def leave() -> None:
+        for one in ready.values():
+            one.cancel_unless_running()
 
-    @reactive.effect
-    def _buttons() -> None:
-        seen.get()
-        current = job.get()
-        ui.update_action_button("cancel", disabled=current is None or current.state not in ("waiting", "running"))
-
-    session.on_ended(lambda: _stop(_peek(job)))
-
-    @render.ui
-    def bar() -> TagChild:
-        current = job.get()
-        if current is None:
-            return tags.p("Choose the numbers, then run.", class_="note")
-        if current.state in ("waiting", "running"):
-            reactive.invalidate_later(0.3)
-            return progress(current)
-        if current.state == "cancelled":
-            return tags.p("Cancelled.", class_="stage", role="status")
-        if current.state == "failed":
-            return None
-        return tags.p(f"{_told(current.options)}; done in {current.seconds:.1f} s.", class_="stage", role="status")
-
-    @render.ui
-    def failed() -> TagChild:
-        seen.get()
-        current = job.get()
-        error = refused.get() or (current.error if current is not None else None)
-        return None if error is None else problem(error)
-
-    @render.ui
-    def shown() -> TagChild:
-        seen.get()
-        current = job.get()
-        return None if current is None or current.part is None else _shown(current.part)
-
-    @render.ui
-    def more() -> TagChild:
-        seen.get()
-        current = job.get()
-        if current is None or current.result is None:
-            return None
-        return TagList(
-            tags.h3("Verdict"),
-            *(tags.p(sentence) for sentence in current.result["table"]["verdict"]),
-            tags.div(
-                *(
-                    ui.download_button(session.ns(name), label)
-                    for name, label in (
-                        ("report", "Report"), ("numbers", "Results (JSON)"), ("tables", "Tables of one trial"),
-                        ("documents", "Documents"),
-                    )
-                ),
-                class_="buttons",
-            ),
-        )  # fmt: skip
-
+    session.on_ended(leave)
+    _outputs(job, session)
     _downloads(job, workers)
 
     @reactive.calc
     def again() -> Again:
-        own = defaults(protocol())
-        if read("of") != input.protocol():
-            return Again({"protocol": input.protocol()}, *_commands(input.protocol(), {}, {}))
-        now = {name: _text(read(name)) for name in FIELDS if read(name) not in (None, "") and own[name] is not None}
-        link = {"protocol": input.protocol()} | {key: text for key, text in now.items() if text != _text(own[key])}
-        if job.get() is not None:
-            link["run"] = "1"
-        return Again(link, *_commands(input.protocol(), now, link))
+        return _again(input.protocol(), read, job.followed() is not None)
 
     return again
 
 
-def _peek(job: reactive.Value[Job | None]) -> Job | None:
-    with reactive.isolate():
-        return job.get()
+def _asked(protocol: str, read: Callable[[str], Any]) -> Trial:
+    """What the fields ask for; InputError where that cannot be."""
+    if read("of") != protocol:
+        raise InputError("protocol", "numbers of another one", "its own", "Run again when they are shown.")
+    own = numbers(Protocol.load(protocol))
+    changed = Numbers(
+        read("dose") if own.dose is not None else None,
+        _number("gate limit", read("gate")) if own.gate is not None else None,
+        _number("assay limit", read("limit")) if own.limit is not None else None,
+    )
+    whole_ones = {name: whole(name, read(name)) for name in ("seed", "subjects", "replicates")}
+    asked = Trial(protocol, sizes=whole_numbers("sizes", read("sizes")), numbers=changed, **whole_ones)
+    asked.check()
+    edited(asked.protocol, asked.numbers)
+    return asked
 
 
-def _stop(job: Job | None) -> None:
-    if job is not None:
-        job.cancel()
+def _alike(asked: Trial) -> tuple:
+    """Trials of which one process had better do all."""
+    return (asked.protocol, asked.seed, asked.subjects)
+
+
+def _outputs(job: PageJob, session: Session) -> None:
+    @render.ui
+    def answer() -> TagChild:
+        current = job.followed()
+        if current is None or current.part is None or (current.result is None and current.state != "running"):
+            return None
+        if current.result is None:
+            return TagList(tags.h3("Answer"), tags.p("Being written …", class_="note"))
+        labels = {
+            "report": "Report",
+            "numbers": "Results (JSON)",
+            "tables": "Tables of one trial",
+            "documents": "Protocol (TOML)",
+        }
+        return TagList(
+            tags.h3("Answer"),
+            sentences(current.result["table"]["summary"]["answer"]),
+            tags.div(*(ui.download_button(session.ns(name), text) for name, text in labels.items()), class_="buttons"),
+        )
+
+    @render.ui
+    def shown() -> TagChild:
+        current = job.followed()
+        return None if current is None or current.part is None else _shown(current.part)
+
+    @render.ui
+    def more() -> TagChild:
+        found = job.result()
+        return None if found is None else TagList(tags.h3("In detail"), sentences(found["table"]["verdict"]))
+
+
+def _again(protocol: str, read: Callable[[str], Any], run: bool) -> Again:
+    own = defaults(Protocol.load(protocol))
+    if read("of") != protocol:
+        return Again({"protocol": protocol}, *_commands(protocol, {}, {}))
+    now = {name: _text(read(name)) for name in FIELDS if read(name) not in (None, "") and own[name] is not None}
+    link = {"protocol": protocol} | {key: text for key, text in now.items() if text != _text(own[key])}
+    if run:
+        link["run"] = "1"
+    return Again(link, *_commands(protocol, now, link))
 
 
 def _told(asked: Trial) -> str:
@@ -285,7 +254,16 @@ def _shown(part: dict[str, Any]) -> TagChild:
         ]
         name = f"{title[0].upper()}{title[1:]}, % of {number(part['evaluation']['replicates'])} trials (standard error)"
         tables.append(table(("world", *sizes), rows, title=name, numeric=True))
-    return TagList(*(figure(drawing) for drawing in part["figures"]), *tables)
+    worlds = [
+        tags.li(tags.strong(world["name"]), "" if world["structural"] else " (control)", f": {world['title']}")
+        for world in part["worlds"]
+    ]
+    return TagList(
+        *(figure(drawing) for drawing in part["figures"]),
+        tags.h3("The worlds: accounts of the biology"),
+        tags.ul(*worlds, class_="worlds"),
+        *tables,
+    )
 
 
 def _share(cell: dict[str, float | None]) -> str:
@@ -300,37 +278,31 @@ def _commands(name: str, now: dict[str, str], link: dict[str, str]) -> tuple[tup
     changed = {"dose", "gate", "limit"} & link.keys()
     options = {key: now.get(key, "").replace(" ", "") for key in ("subjects", "replicates", "sizes", "seed")}
     line = command("run", f"{name}.toml" if changed else name, **options)
-    note = "Save the documents of the run (button Documents) in the directory where this is run." if changed else ""
+    note = "Save the documents of the run (button Protocol) in the directory where this is run." if changed else ""
     return (line,), note
 
 
-def _downloads(job: reactive.Value[Job | None], workers: Workers) -> None:
+def _downloads(job: PageJob, workers: Workers) -> None:
     """The files of a finished run."""
-
-    def finished() -> Job:
-        current = _peek(job)
-        if current is None or current.result is None:
-            raise InputError("download", "no finished run", "one", "Run it first.")
-        return current
 
     @render.download_button(filename="report.html", media_type="text/html")
     def report() -> Iterator[str]:
-        made = workers.start("page", finished().result["table"]).wait(120)
+        made = workers.start("page", job.finished().result["table"]).wait(120)
         if made.error is not None:
             raise made.error
         yield made.result
 
     @render.download_button(filename="results.json", media_type="application/json")
     def numbers() -> Iterator[str]:
-        yield json.dumps(finished().result["table"], indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        yield as_json(job.finished().result["table"])
 
     @render.download_button(filename="tables.zip", media_type="application/zip")
     def tables() -> Iterator[bytes]:
-        yield _zipped(finished().result["tables"])
+        yield _zipped(job.finished().result["tables"])
 
     @render.download_button(filename="documents.zip", media_type="application/zip")
     def documents() -> Iterator[bytes]:
-        asked: Trial = finished().options
+        asked: Trial = job.finished().options
         files = edited(asked.protocol, asked.numbers)
         yield _zipped(files or {f"{asked.protocol}.toml": Protocol.load(asked.protocol).path.read_text("utf-8")})
 
