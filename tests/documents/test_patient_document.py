@@ -48,6 +48,25 @@ BAD = {
     "not given": (('drug = "infliximab", value = 31', 'drug = "adalimumab", value = 31'), "visits.2", "not given"),
     "level": (("value = 31", "value = 31000"), "levels.1.value", "at most 1000 mg/L"),
     "condition": (('condition = "crps-acute"', 'condition = "crp"'), "key condition", "crps-acute"),
+    "two visits": (("date = 2025-05-15", "date = 2025-04-03"), "key visits.3", "2025-04-03, a second time"),
+    "no date": (("[[visits]]\ndate = 2025-04-03\n", "[[visits]]\n"), "visits.2.date", "neither a date nor a day"),
+    "date": (("date = 2025-05-15", 'date = "15.5.2025"'), "visits.3.date", "a date such as 2025-05-15"),
+    "drug": (('drug = "infliximab"\nroute', 'drug = "inflixima"\nroute'), "doses.1.drug", "one of adalimumab"),
+    "dose": (('dose = "5 mg/kg"', 'dose = "5"'), "doses.1.dose", "a unit after the number"),
+    "dose in quotes": (('dose = "5 mg/kg"', "dose = 5"), "doses.1.dose", 'such as "5 mg/kg"'),
+    "most": (('dose = "5 mg/kg"', 'dose = "5 g/kg"'), "doses.1.dose", "at most 60 mg/kg of infliximab"),
+    "nan": (("nrs = 3.9", "nrs = nan"), "key visits.3.scores.nrs", r"found nan; expected a finite number\. [^(]*$"),
+    "two samples": (
+        ('side = "contralateral"\nvalues = [3.6', 'side = "affected"\nvalues = [3.6'),
+        "visits.3.fluids.2",
+        "one list of values",
+    ),
+    "early level": (
+        ("motor = 48 }", 'motor = 48 }\nlevels = [{ drug = "infliximab", value = 3, unit = "mg/L" }]'),
+        "visits.1.levels",
+        "on 2025-03-18, not after its first dose",
+    ),
+    "planned": (("comorbidities = []", 'planned = ["infliximab"]'), "key planned.1", "a therapy: infliximab-iv"),
     "unknown key": (("albumin = 42", "height = 170"), "key about.height", "an unknown key"),
 }  # fmt: skip
 
@@ -97,8 +116,14 @@ def test_a_series_groups_rows_by_patient_visit_and_sample(tmp_path):
         ("nrs,,7,", "nrs,,seven,", "row 2, column value", "a number"),
         ("a,crps-acute,50", "a,crps-acute,200", "patient a, key about.age", "0 to 120"),
         ("a,,,,,30,nrs", "a,,,,,-3,nrs", "patient a, key visits.2", "day -3"),
-        ("patient,condition", "who,condition", "few.csv", "no column patient"),
+        ("patient,condition", "who,condition", "few.csv", "found the columns who, condition"),
         ("lloq", "limit", "column limit", "an unknown column"),
+        ("b,crps-acute", "a,crps-chronic", "row 8, column condition", "one value a patient"),
+        ("a,,,,,30,nrs,,5", "a,,,,,0,nrs,,5", "row 6, column measure", "a second nrs of the patient on that day"),
+        ("a,,,,,30,nrs,,5,,,,", "a,,,,,30,nrs,,5,,,,,", "row 6", "more cells than columns"),
+        (SERIES, "", "few.csv", "an empty file"),
+        (SERIES, SERIES.splitlines()[0], "few.csv", "no rows"),
+        ("5,mg/kg", "5,", "patient a, key doses.1.dose", "a unit after the number"),
     ],
 )
 def test_bad_rows_are_named(tmp_path, old, new, where, what):
@@ -107,6 +132,15 @@ def test_bad_rows_are_named(tmp_path, old, new, where, what):
     with pytest.raises(InputError) as caught:
         Series.load(path)
     assert where in caught.value.where and what in str(caught.value)
+
+
+def test_a_table_of_a_spreadsheet_is_read_and_other_encodings_are_named(tmp_path):
+    path = tmp_path / "few.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + SERIES.encode())
+    assert [patient.name for patient in Series.load(path).patients] == ["a", "b"]
+    path.write_bytes(SERIES.replace("b,", "Müller,").encode("latin-1"))
+    with pytest.raises(InputError, match=r"not UTF-8 \(byte \d+\); expected a table in UTF-8\. Save it as UTF-8"):
+        Series.load(path)
 
 
 def test_every_contraindication_can_be_met_and_every_word_meets_one_that_is():

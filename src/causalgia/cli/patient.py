@@ -25,6 +25,7 @@ def patient(
     from causalgia.documents import InputError
     from causalgia.documents.patient import load
     from causalgia.documents.weighing import Weights
+    from causalgia.documents.writing import write_text
     from causalgia.inference.patients import consider
     from causalgia.report.patient import lines, page
 
@@ -33,7 +34,7 @@ def patient(
     judged = Weights.load(weights or "standard").changed(_changes(weight or []))
     table = consider(load(file), judged, seed=seed, people=people)
     if out is not None:
-        _write(out, page(table))
+        write_text(out, page(table))
     if as_json:
         typer.echo(json.dumps(table, ensure_ascii=False, allow_nan=False))
         return
@@ -56,17 +57,3 @@ def _changes(texts: list[str]) -> dict[str, float]:
         if not mark:
             raise InputError("--weight", repr(text), "KEY=NUMBER such as harm.malignancy=20", "Correct it.")
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    from causalgia.documents import InputError
-
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        found = f"a place that cannot be written ({error.strerror})"
-        raise InputError(str(path), found, "a writable path", "Choose another.") from None

@@ -6,10 +6,11 @@ import csv
 import re
 from datetime import date as Date
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from causalgia.documents import reader
 from causalgia.documents.errors import InputError
@@ -23,6 +24,9 @@ BODY = {"age": (0.0, 120.0, "years"), "weight": (2.0, 400.0, "kg"), "albumin": (
 # Above these a unit is wrong, not a patient: in the instrument's unit; levels by the output that holds them.
 MOST = {"blister-tnf": 2000.0, "site-tnf": 5000.0, "biopsy-tnf": 2000.0, "blister-il6": 50_000.0}
 MOST_LEVEL = {"Cp": (1000.0, "mg/L"), "Cp_G": (100.0, "mg/L"), "Cp_M": (100.0, "mg/L"), "Cp_I": (200.0, "g/L")}
+# Doses above these are a wrong unit, mg and mg/kg; the immunoglobulins are given in grams.
+MOST_DOSE = {"mg": 5000.0, "mg/kg": 60.0}
+MOST_DOSE_OF = {"immunoglobulin": {"mg": 250_000.0, "mg/kg": 3000.0}}
 LONGEST = 80 * 365.25  # days with a disease
 BELOW = re.compile(r"<\s*(\d+(?:\.\d+)?)")
 TEXTS = {
@@ -40,6 +44,32 @@ TEXTS = {
     "route",
 }
 NUMBERS = {"age", "weight", "albumin", "day", "lloq"}
+
+
+def _finite(value: Any) -> Any:
+    """A number that is one; text, of a value below a limit, passes. Says it once, where a union would say it twice."""
+    if isinstance(value, float) and not isfinite(value):
+        raise InputError("", f"{value:g}", "a finite number", "Correct it, or leave it out where it was not read.")
+    return value
+
+
+def _day(value: Any) -> Any:
+    """Text as a date, as a table gives it."""
+    if isinstance(value, str):
+        try:
+            return Date.fromisoformat(value)
+        except ValueError:
+            raise InputError("", repr(value), "a date such as 2025-05-15", "Correct it.") from None
+    return value
+
+
+def _dose(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise InputError("", f"{value}", 'an amount with its unit, such as "5 mg/kg"', "Add the unit, in quotes.")
+    return value
+
+
+Reading = Annotated[float | str, BeforeValidator(_finite)]
 
 
 def _bounded(name: str) -> AfterValidator:
@@ -65,13 +95,13 @@ class About(Page):
 class Dated(Page):
     """Something on a `date`, or on a `day` counted from the first visit."""
 
-    date: Date | None = None
+    date: Annotated[Date | None, BeforeValidator(_day)] = None
     day: float | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Dated:
         if (self.date is None) == (self.day is None):
-            found = "neither" if self.date is None else "both"
+            found = "neither a date nor a day" if self.date is None else "both"
             raise InputError("date", found, "a date, or the day from the first visit", "Give one of them.")
         return self
 
@@ -88,7 +118,7 @@ class Fluid(Page):
 
     measure: str
     side: str
-    values: tuple[float | str, ...]
+    values: tuple[Reading, ...]
     unit: Unit
     assay: str = ""
     lloq: Annotated[float, Field(gt=0)] | None = None
@@ -147,7 +177,7 @@ class Level(Page):
     """The serum concentration of a drug that was given. `error` is the SD of its natural logarithm."""
 
     drug: str
-    value: float | str
+    value: Reading
     unit: Unit
     error: Annotated[float, Field(gt=0)] | None = None
 
@@ -175,13 +205,18 @@ class Level(Page):
 class Visit(Dated):
     """What was read on one day: scores by instrument, fluids, drug levels, and antibodies by drug (found or not)."""
 
-    scores: dict[str, float | Score] = {}
+    scores: dict[str, Annotated[float | Score, BeforeValidator(_finite)]] = {}
     fluids: tuple[Fluid, ...] = ()
     levels: tuple[Level, ...] = ()
     antibodies: dict[str, bool] = {}
 
     @model_validator(mode="after")
     def _scores(self) -> Visit:
+        samples = [(fluid.measure, fluid.side) for fluid in self.fluids]
+        for k, sample in enumerate(samples):
+            if sample in samples[:k]:
+                remedy = "Put the replicates into one list of values."
+                raise InputError(f"fluids.{k}", f"{sample[0]}, {sample[1]}, a second time", "one sample a side", remedy)
         for name in self.antibodies:
             _named(Drug, f"antibodies.{name}", name)
         for name, score in self.scores.items():
@@ -201,7 +236,7 @@ class Given(Dated):
 
     drug: str
     route: str
-    dose: str
+    dose: Annotated[str, BeforeValidator(_dose)]
 
     @model_validator(mode="after")
     def _consistent(self) -> Given:
@@ -213,6 +248,11 @@ class Given(Dated):
         amount, unit = quantity_of("dose", self.dose)
         if amount <= 0 or not (converts(unit, "mg") or converts(unit, "mg/kg")):
             raise InputError("dose", repr(self.dose), "a dose above 0 in mg or mg/kg", "Correct it.")
+        target = "mg" if converts(unit, "mg") else "mg/kg"
+        most = MOST_DOSE_OF.get(drug.name, MOST_DOSE)[target]
+        if amount * factor(unit, target) > most:
+            expected = f"at most {most:,.0f} {target} of {drug.name}"
+            raise InputError("dose", repr(self.dose), expected, "Correct the unit or the amount.")
         return self
 
 
@@ -291,7 +331,10 @@ class Patient(Document):
         self._check_dates()
         days = self.days
         for k in range(1, len(days)):
-            if not days[k] > days[k - 1]:
+            if days[k] == days[k - 1]:
+                remedy = "Put what was read that day under one visit, or correct the date."
+                raise InputError(f"visits.{k}", f"{self._when(self.visits[k])}, a second time", "a visit a day", remedy)
+            if days[k] < days[k - 1]:
                 found = f"{self._when(self.visits[k])}, not after {self._when(self.visits[k - 1])}"
                 raise InputError(f"visits.{k}", found, "visits in the order of time", "Correct the date, or the order.")
         if self.visits[0].date is None and days[0] != 0:
@@ -337,13 +380,21 @@ class Patient(Document):
                 raise InputError(
                     f"comorbidities.{k}", repr(name), f"a known word, such as {', '.join(near)}", "Correct it."
                 )
-        given = {dose.drug for dose in self.doses}
+        therapies = [therapy.name for therapy in Therapies.load("standard").therapies]
+        for k, name in enumerate(self.planned):
+            if name not in therapies:
+                expected = f"a therapy: {', '.join(get_close_matches(name, therapies, cutoff=0.4) or therapies)}"
+                raise InputError(f"planned.{k}", repr(name), expected, "Correct it.")
+        first = {dose.drug: self.day(dose) for dose in sorted(self.doses, key=self.day, reverse=True)}
         for k, visit in enumerate(self.visits):
             for name in (*(level.drug for level in visit.levels), *visit.antibodies):
-                if name not in given:
-                    raise InputError(
-                        f"visits.{k}", f"{name}, which was not given", "levels of drugs in doses", "Add doses."
-                    )
+                if name not in first:
+                    expected, remedy = "levels and antibodies of drugs in doses", "Add the doses."
+                    raise InputError(f"visits.{k}", f"{name}, which was not given", expected, remedy)
+            for level in visit.levels:
+                if self.day(visit) <= first[level.drug]:
+                    found = f"a level of {level.drug} on {self._when(visit)}, not after its first dose"
+                    raise InputError(f"visits.{k}.levels", found, "a later day", "Correct the date, or remove it.")
 
     def _when(self, entry: Dated) -> str:
         return str(entry.date) if entry.date is not None else f"day {entry.day:g}"
@@ -365,17 +416,7 @@ class Series(NamedTuple):
         instrument, "dose" or "level".
         """
         path = Path(path)
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InputError(str(path), f"an unreadable file ({error})", "a table (.csv)", "Check the path.") from None
-        if not rows or "patient" not in rows[0]:
-            raise InputError(str(path), "no column patient", "a row a reading, with the patient's name", "Add it.")
-        unknown = sorted(str(name) for name in rows[0] if name not in TEXTS | NUMBERS)
-        if unknown:
-            expected = f"one of {', '.join(sorted(TEXTS | NUMBERS))}"
-            raise InputError(f"{path}, column {unknown[0]}", "an unknown column", expected, "Remove or rename it.")
+        rows = _rows(path)
         tables: dict[str, dict[str, Any]] = {}
         for number, row in enumerate(rows, start=2):
             _add(tables, {key: (text or "").strip() for key, text in row.items()}, f"{path}, row {number}")
@@ -387,6 +428,34 @@ def load(name: str | Path) -> Patient | Series:
     return Series.load(name) if str(name).endswith(".csv") else Patient.load(name)
 
 
+def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table with the columns of a series; a byte order mark, as spreadsheets write one, is left out."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restkey="")
+            columns, rows = list(reader.fieldnames or ()), list(reader)
+    except UnicodeDecodeError as error:
+        found = f"text that is not UTF-8 (byte {error.start + 1})"
+        raise InputError(str(path), found, "a table in UTF-8", "Save it as UTF-8.") from None
+    except (OSError, csv.Error) as error:
+        raise InputError(str(path), f"an unreadable file ({error})", "a table (.csv)", "Check the path.") from None
+    if "patient" not in columns:
+        found = f"the columns {', '.join(columns)[:80]}" if columns else "an empty file"
+        expected = "columns with commas between them, patient among them, and a row a reading"
+        raise InputError(str(path), found, expected, "Add the patient's name to each row.")
+    if not rows:
+        raise InputError(str(path), "no rows", "a row a reading", "Add them.")
+    unknown = sorted(name for name in columns if name not in TEXTS | NUMBERS)
+    if unknown:
+        expected = f"one of {', '.join(sorted(TEXTS | NUMBERS))}"
+        raise InputError(f"{path}, column {unknown[0]}", "an unknown column", expected, "Remove or rename it.")
+    for number, row in enumerate(rows, start=2):
+        if "" in row or None in row.values():
+            found = "more cells than columns" if "" in row else "fewer cells than columns"
+            raise InputError(f"{path}, row {number}", found, f"{len(columns)} cells", "Correct the commas.")
+    return rows
+
+
 def _add(tables: dict[str, dict[str, Any]], row: dict[str, str], where: str) -> None:
     """Puts one row of a series into the table of its patient."""
     if not row["patient"]:
@@ -395,15 +464,15 @@ def _add(tables: dict[str, dict[str, Any]], row: dict[str, str], where: str) -> 
     table = tables.setdefault(row["patient"], start)
     for name in ("condition", "injured"):
         if row.get(name):
-            table[name] = row[name]
+            _say(table, name, row[name], where)
     for name in ("age", "weight", "albumin"):
         if row.get(name):
-            table["about"][name] = _number(row, name, where)
+            _say(table["about"], name, _number(row, name, where), where)
     if row.get("sex"):
-        table["about"]["sex"] = row["sex"]
+        _say(table["about"], "sex", row["sex"], where)
     if row.get("duration"):
         value, unit = quantity_of(f"{where}, column duration", row["duration"])
-        table["duration"] = {"value": value, "unit": unit, "source": "the series"}
+        _say(table, "duration", {"value": value, "unit": unit, "source": "the series"}, where)
     if not row.get("measure"):
         return
     when = {"date": row["date"]} if row.get("date") else {"day": _number(row, "day", where)}
@@ -419,6 +488,13 @@ def _add(tables: dict[str, dict[str, Any]], row: dict[str, str], where: str) -> 
     _add_reading(visit, row, where)
 
 
+def _say(table: dict[str, Any], name: str, value: Any, where: str) -> None:
+    """Puts what is said of a patient into the table, once or always alike."""
+    if table.setdefault(name, value) != value:
+        found = "another value than in a row before, of the same patient"
+        raise InputError(f"{where}, column {name}", found, "one value a patient", "Correct it, or name two patients.")
+
+
 def _add_reading(visit: dict[str, Any], row: dict[str, str], where: str) -> None:
     value: float | str = row["value"] if row.get("value", "").startswith("<") else _number(row, "value", where)
     if row["measure"] == "level":
@@ -431,6 +507,9 @@ def _add_reading(visit: dict[str, Any], row: dict[str, str], where: str) -> None
             visit["fluids"].append({**sample, "values": [value]})
         else:
             same["values"].append(value)
+    elif row["measure"] in visit["scores"]:
+        found = f"a second {row['measure']} of the patient on that day"
+        raise InputError(f"{where}, column measure", found, "one reading a day", "Correct the day, or leave one out.")
     else:
         visit["scores"][row["measure"]] = value
 

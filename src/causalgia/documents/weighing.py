@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field, model_validator
 
@@ -47,6 +47,14 @@ class Therapies(Document):
     therapies: list[Therapy]
     comorbidities: dict[str, tuple[str, ...]]
     by_route: list[RouteWarning] = []
+
+    def only(self, names: Sequence[str]) -> Therapies:
+        """The same page with the therapies of some names alone; InputError for a name that none has."""
+        known = {therapy.name: therapy for therapy in self.therapies}
+        for name in names:
+            if name not in known:
+                raise InputError("therapies", repr(name), f"one of {', '.join(known)}", "Correct the name.")
+        return self.model_copy(update={"therapies": [known[name] for name in dict.fromkeys(names)]})
 
 
 class Antibodies(Page):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from html import escape
+from math import ceil, floor, log10
 from pathlib import Path
 
 from causalgia.report.words import Json, fixed, listed, number, percent
 
 WIDTH = 100
+LEGEND = (
+    "Pain: mean change against no drug, in points. Relief: probability of at least {} points less pain than now. "
+    "Benefit, harm and net: in points of pain, by the weights."
+)
 # What is drawn: title, unit, whether on a logarithmic axis, its ends where they are fixed.
 PANELS: dict[str, tuple[str, str, bool, tuple[float, float] | None]] = {
     "tnf": ("Local TNF", "pg/mL", True, None),
@@ -26,7 +31,14 @@ def page(table: Json) -> str:
     from causalgia.evidence.page import templates
 
     environment = templates(Path(__file__).parent)
-    environment.filters |= {"number": number, "percent": percent, "fixed": fixed, "listed": listed, "person": person}
+    environment.filters |= {
+        "read_by_day": read_by_day,
+        "number": number,
+        "percent": percent,
+        "fixed": fixed,
+        "listed": listed,
+        "person": person,
+    }
     several = "series" in table
     patients = table["patients"] if several else [table]
     rows = [{"t": row, "drawings": drawings(row), "shown": _shown(row)} for row in patients]
@@ -44,12 +56,25 @@ def person(patient: Json) -> str:
     years = "" if patient["age"] is None else f"{number(patient['age'])} years"
     weight = "" if patient["weight"] is None else f"{number(patient['weight'])} kg"
     days = patient["duration_days"]
-    ill = "for a time unknown" if days is None else f"for {number(days / 7 if days < 180 else days / 365.25, 2)} "
-    ill += "" if days is None else ("weeks" if days < 180 else "years")
+    ill = "for a time unknown"
+    if days is not None:
+        ill = f"for {fixed(days / 7, 0)} weeks" if days < 180 else f"for {number(days / 365.25, 2)} years"
     body = listed([part for part in (patient["sex"] or "", years, weight) if part])
     had = patient["comorbidities"]
     other = "comorbidities not recorded" if had is None else f"comorbidities: {listed(had) or 'none'}"
     return f"{patient['condition_title']} {ill}" + (f"; {body}" if body else "") + f"; {other}"
+
+
+def read_by_day(patient: Json) -> list[str]:
+    """What was read and given, a sentence a day."""
+    found: dict[float, list[str]] = {}
+    for row in patient["readings"]:
+        found.setdefault(row["day"], []).append(f"{row['short']} {row['text']} {row['unit']}".strip())
+    for row in patient["doses"]:
+        found.setdefault(row["day"], []).append(f"given: {row['text'][:1].lower()}{row['text'][1:]}")
+    for row in patient["adverse_events"]:
+        found.setdefault(row["day"], []).append(row["term"] + (" (serious)" if row["serious"] else ""))
+    return [f"Day {day:g}: {'; '.join(texts)}" for day, texts in sorted(found.items())]
 
 
 def lines(table: Json) -> list[str]:
@@ -62,20 +87,19 @@ def lines(table: Json) -> list[str]:
         return said
     patient = table["patient"]
     said = [patient["title"] + (" (synthetic)" if patient["synthetic"] else ""), *_wrapped([person(patient)])]
-    read = [
-        f"{row['title']} {row['text']} {row['unit']}".strip() + f" (day {row['day']:g})" for row in patient["readings"]
-    ]
-    said += _wrapped([f"Read: {'; '.join(read)}"]) if read else []
+    said += [line for text in read_by_day(patient) for line in _listed([text])]
     said += (
         _wrapped([f"Not measured or not known: {', '.join(patient['unmeasured'])}"]) if patient["unmeasured"] else []
     )
     said += _wrapped(patient["notes"])
-    said += ["", *_wrapped(table["summary"]), "", "Is local TNF raised?", *_listed(table["before"]["sentences"])]
+    raised = [text for text in table["before"]["sentences"] if text not in table["summary"]]
+    said += ["", *_wrapped(table["summary"]), "", "Is local TNF raised?", *_listed(raised)]
     people = table["people"]
     of = f"{people['simulated']:,} virtual patients ({people['label']})"
     said += _listed([f"Effective sample size {number(people['ess'])} of {of}."])
     if table["weigh"] is not None:
         said += ["", f"Therapies, at week {number(table['weigh']['week'])}", *_therapies(table["weigh"])]
+        said += _listed([LEGEND.format(number(table["weigh"]["points"]))])
         for row in _shown(table):
             said += ["", f"{row['title']}: {row['verdict']}", *_reasons(row)]
     said += ["", "What this rests on", *_listed(table["assumptions"]), "", table["device"]]
@@ -110,25 +134,23 @@ def _reasons(row: Json) -> list[str]:
     said = []
     for reason in row["reasons"]:
         mark = "against" if reason["against"] else "for"
-        said += textwrap.wrap(
-            f"{mark:8} {reason['text']} [{reason['source']}]",
-            WIDTH,
-            initial_indent="  ",
-            subsequent_indent=" " * 11,
-            break_on_hyphens=False,
-        )
+        said += _lines(f"{mark:8} {reason['text']} [{reason['source']}]", "  ", " " * 11)
     return said
 
 
 def _wrapped(sentences: list[str]) -> list[str]:
-    return [line for text in sentences for line in textwrap.wrap(text, WIDTH, break_on_hyphens=False)]
+    return [line for text in sentences for line in _lines(text)]
 
 
 def _listed(sentences: list[str]) -> list[str]:
-    found = []
-    for text in sentences:
-        found += textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
-    return found
+    return [line for text in sentences for line in _lines(text, "  ", "    ")]
+
+
+def _lines(text: str, first: str = "", then: str = "") -> list[str]:
+    """Lines of a terminal; a per cent sign stays with its number."""
+    kept = text.replace(" %", "\N{NO-BREAK SPACE}%")
+    wrapped = textwrap.wrap(kept, WIDTH, initial_indent=first, subsequent_indent=then, break_on_hyphens=False)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrapped]
 
 
 def drawings(table: Json) -> list[str]:
@@ -146,19 +168,28 @@ def drawings(table: Json) -> list[str]:
     return found
 
 
+def _round_ends(low: float, high: float) -> tuple[float, float]:
+    """The ends of an axis, an even number of round steps apart, so that they and the middle are round."""
+    size = 10.0 ** floor(log10(max(high - low, 1e-9) / 2))
+    for step in (size, 2 * size, 5 * size, 10 * size):
+        first = floor(low / step)
+        last = max(ceil(high / step), first + 2)
+        if last - first <= 7:
+            break
+    return step * first, step * (last + (last - first) % 2)
+
+
 def _panel(
     title: str, unit: str, courses: list[tuple[list[Json], str]], log: bool, ends: tuple[float, float] | None
 ) -> str:
     """One panel: a band of 90 % and a median for each course, by week."""
-    from math import floor, log10
-
     width, height, left, right, top, bottom = BOX
     values = [row[key] for rows, _ in courses for row in rows for key in ("low", "high")]
     low, high = ends or (min(values), max(values))
     if log:
         low, high = 10 ** floor(log10(max(low, 0.1))), 10 ** (floor(log10(max(high, 0.2))) + 1)
     elif ends is None:
-        low, high = low - 0.05 * (high - low) - 1e-9, high + 0.05 * (high - low) + 1e-9
+        low, high = _round_ends(low, high)
     last = max(row["week"] for rows, _ in courses for row in rows)
 
     def x(week: float) -> float:

@@ -1,16 +1,19 @@
 """One patient, a few patients: is local TNF raised, what would each therapy do, and what did the one given do?
 
-`consider(patient, weights=None, *, seed=1, people=20_000)` gives plain dictionaries and lists, ready for JSON; a number
-that cannot be given is None. `Band` = {week, median, low, high, low_read, high_read}: the value lies in low..high with
-probability 0.9, one more reading of it, with the day's and the assay's error, in low_read..high_read.
+`consider(patient, weights=None, *, therapies=None, seed=1, people=20_000)` gives dictionaries and lists, for JSON;
+a number that cannot be given is None. `Band` = {week, median, low, high, low_read, high_read}: the value lies in
+low..high with probability 0.9, one more reading of it, with the error of day and assay, in low_read..high_read.
 
     causalgia, seed         version and seed
     patient                 name, title, synthetic, source, condition, condition_title, age, sex, weight, albumin (None
                             where unknown), duration_days, comorbidities (None where unasked), current, planned,
-                            readings [{day, measure, title, side, text, unit}], doses [{day, text}],
+                            readings [{day, measure, title, short, side, text, unit}], doses [{day, text}],
                             adverse_events [{day, term, serious}], unmeasured [title, ...], notes [sentence, ...]
-    people                  simulated, ess (effective sample size), least (refused below), inside (bool),
-                            label ("prior, uncalibrated"), worlds [{name, title, prior, posterior}],
+    people                  simulated, ess (effective sample size), least (refused below), strange (share of simulated
+                            patients whose readings are no likelier), least_strange (refused below), body [what of
+                            age, weight and albumin the population does not cover], inside (bool: not refused),
+                            error (Monte Carlo error of a probability), label ("prior, uncalibrated"),
+                            worlds [{name, title, prior, posterior}],
                             odd [{text, probability}]: readings that the population hardly ever shows
     before                  measure, title, unit, measured (bool), sentences; at the last visit before a dose
       .readings             median, low, high of the level by the readings alone: no population, error of day and assay;
@@ -48,7 +51,7 @@ probability 0.9, one more reading of it, with the day's and the assay's error, i
       .tnf, .pain           None where not read before and after, else {before, after, change, low, high, unit, scale
                             ("ratio" | "difference"), detectable (minimal detectable change), beyond (bool),
                             real (probability of a real fall, readings alone, or None), fell (with the population),
-                            caused (probability that the drug made it fall),
+                            caused (probability that it fell, and the drug did more than half of it),
                             parts [{text, value}]: natural course, drug, expectation, error and regression to the mean}
       .hypotheses           [{name, title, prior, posterior}]: drug, no mediation, bypass, null
       .level                None without a drug level, else {drug, unit, observed [{day, value, low, high}],

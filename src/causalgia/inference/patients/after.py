@@ -16,9 +16,9 @@ from causalgia.documents.weighing import Weights
 from causalgia.inference.patients import kinetics
 from causalgia.inference.patients.before import posterior_of, quantiles
 from causalgia.inference.patients.people import Course, People
-from causalgia.inference.patients.seen import Seen, is_level, latent, scaled
-from causalgia.inference.patients.weigh import FORECAST, bands
-from causalgia.inference.patients.words import between, capital, chance, listed, num
+from causalgia.inference.patients.seen import LEVEL, Seen, counted, latent, scaled
+from causalgia.inference.patients.weigh import FORECAST, SHARES, bands
+from causalgia.inference.patients.words import between, capital, chance, listed, num, points
 from causalgia.population.worlds import CONTROLS, SYMPTOMS
 
 PEOPLE = 8000
@@ -56,7 +56,7 @@ def after(
     """The section `after` of the result; `people` stand for the patient at the decision."""
     people = people.resampled(PEOPLE, seed)
     start, last = patient.decision, max(patient.days)
-    later = [sight._replace(day=sight.day - start) for sight in sights if sight.day > start]
+    later = [sight._replace(day=sight.day - start) for sight in counted(sights) if sight.day > start]
     given = given_arm(patient.doses, patient, start)
     tested = (day - start for day, visit in zip(patient.days, patient.visits, strict=True) if visit.antibodies)
     days = sorted({0.0, last - start, *(sight.day for sight in later), *(day for day in tested if day > 0)})
@@ -169,7 +169,8 @@ def change(
     expected = value(followed.none | {"NRS": followed.none["NRS"] * followed.left}, at)
     then_by = np.stack([value(course, at) for course in followed.courses.values()])
     fell = float((followed.weight * (then_by < zero)).sum())
-    caused = float((followed.weight * (then_by < expected - 1e-9)).sum())
+    mostly = (then_by < zero) & (expected - then_by > 0.5 * (zero - then_by))
+    caused = float((followed.weight * mostly).sum())
     parts = {
         "natural course": float((followed.weight * (natural - zero)).sum()),
         "placebo and expectation": float((followed.weight * (expected - natural)).sum()),
@@ -228,11 +229,11 @@ def measured_change(first: Seen, then: Seen) -> dict[str, Any]:
 def _level(
     followed: Followed, later: list[Seen], given: Arm, drugs: dict[str, str], weights: Weights, ess: float
 ) -> dict[str, Any] | None:
-    levels = [sight for sight in later if is_level(sight)]
+    levels = [sight for sight in later if sight.is_level]
     if not levels:
         return None
-    drug = Drug.load(levels[0].instrument.name.removeprefix("level "))
-    levels = [sight for sight in levels if sight.instrument.name == f"level {drug.name}"]
+    drug = Drug.load(levels[0].instrument.name.removeprefix(LEVEL))
+    levels = [sight for sight in levels if sight.instrument.name == LEVEL + drug.name]
     weight = followed.weight.sum(axis=0)
     person = weight.reshape(RESPONSES, -1).sum(axis=0)
     course = followed.courses["drug"]
@@ -305,68 +306,73 @@ def _future(
     pages = {measure.name: (measure, "affected")} | {n: (Instrument.load(n), side) for n, side in FORECAST.items()}
     recovery = people.of("recovery")
     found = {
-        key: bands(page, latent(recovery, page, side, course), people.weight, list(AHEAD), seed)
-        for key, (page, side) in pages.items()
+        key: bands(page, latent(recovery, page, side, course), list(AHEAD), seed) for key, (page, side) in pages.items()
     }
+    levels = np.quantile(course[output[0]], SHARES, axis=0, method="hazen").T.tolist()
     serum = [
-        {"week": week} | dict(zip(("low", "median", "high"), quantiles(level, people.weight, SHARES), strict=True))
-        for week, level in zip(AHEAD, course[output[0]].T, strict=True)
+        {"week": week, "low": low, "median": median, "high": high}
+        for week, (low, median, high) in zip(AHEAD, levels, strict=True)
     ]
     return {"name": name, "title": title, "bands": found, "level": serum, "level_unit": "mg/L"}
 
 
-SHARES = (0.05, 0.5, 0.95)
-
-
 def _sentences(table: dict[str, Any]) -> list[str]:
-    said = [f"Given {listed(table['given'])}; last seen {num(table['week'])} weeks after the first dose."]
+    given = listed(text[:1].lower() + text[1:] for text in table["given"])
+    said = [f"Given: {given}. Last seen {num(table['week'], 1)} weeks after the first dose."]
     if table["ess"] < LEAST:
         said.append(
             f"Hardly any virtual patient takes such a course (effective sample size {num(table['ess'])}, least "
             f"{num(LEAST)}): what follows, but for the readings alone, is rough."
         )
-    for key in ("tnf", "pain"):
+    for key, what in (("tnf", "Local TNF"), ("pain", "Pain")):
         row = table[key]
         if row is None:
-            what = "Local TNF" if key == "tnf" else "Pain"
             said.append(f"{what} was not read both before and after: whether it fell cannot be said.")
         else:
-            said += _change_sentences(row, "Local TNF" if key == "tnf" else "Pain")
-    level = table["level"]
-    if level is not None:
-        cl = level["posterior"][0]
-        said.append(
-            f"{capital(level['drug'])} levels ({listed(row['text'] for row in level['observed'])} mg/L) put "
-            f"{cl['symbol']} at {num(cl['median'])} {cl['unit']} ({between(cl['low'], cl['high'])}; typical "
-            f"{num(cl['prior'])}), and antibodies by then at {chance(level['antibodies'])}."
-        )
+            said += _change_sentences(row, what)
+    if table["level"] is not None:
+        said.append(_level_sentence(table["level"]))
     for row in table["next"]:
         pain = row["bands"]["nrs"][-1]
-        read = between(pain["low_read"], pain["high_read"])
+        limits = f"{points(pain['low'])} to {points(pain['high'])}"
         said.append(
-            f"With {row['title']}, pain {num(AHEAD[-1])} weeks on is {num(pain['median'])} "
-            f"({between(pain['low'], pain['high'])}; what would be read {read})."
+            f"With {row['title']}, pain {AHEAD[-1]:g} weeks from now is forecast at {points(pain['median'])} "
+            f"({limits}; a reading {points(pain['low_read'])} to {points(pain['high_read'])})."
         )
     return said
 
 
-def _change_sentences(row: dict[str, Any], what: str) -> list[str]:
-    unit = "" if row["unit"] == "score" else f" {row['unit']}"
-    if row["scale"] == "ratio":
-        size = f"to {num(row['change'])} times"
-        detectable = f"a fall to {num(1 / row['detectable'])} times or a rise to {num(row['detectable'])} times"
-    else:
-        size = f"by {num(row['change'])} points"
-        detectable = f"{num(row['detectable'])} points"
-    real = "that cannot be said, from below the limit" if row["real"] is None else chance(row["real"])
-    parts = "; ".join(
-        f"{part['text']} {'× ' if row['scale'] == 'ratio' else ''}{num(part['value'])}" for part in row["parts"]
+def _level_sentence(level: dict[str, Any]) -> str:
+    first = level["posterior"][0]
+    what = "its clearance" if first["symbol"] == "CL" else first["symbol"]
+    read = listed(row["text"] for row in level["observed"])
+    return (
+        f"{capital(level['drug'])} levels ({read} {level['unit']}) put {what} at {num(first['median'])} "
+        f"{first['unit']} ({between(first['low'], first['high'])}; typical {num(first['prior'])}). Antibodies by then "
+        f"have probability {chance(level['antibodies'])}."
     )
+
+
+def _change_sentences(row: dict[str, Any], what: str) -> list[str]:
+    unit, ratio = ("" if row["unit"] == "score" else f" {row['unit']}"), row["scale"] == "ratio"
+    write = num if ratio else points
+    before, after = write(row["before"]), write(row["after"])
+    after = f"at most {after}" if row["low"] is None else after
+    down = row["change"] < (1.0 if ratio else 0.0)
+    verb = "did not change from" if before == after else "fell from" if down else "rose from"
+    if ratio:
+        size = f"to {num(row['change'])} times"
+        detectable = f"to {num(1 / row['detectable'])} or {num(row['detectable'])} times"
+    else:
+        size = f"by {points(abs(row['change']))} points"
+        detectable = f"by {points(row['detectable'])} points"
+    beyond = "more than error alone explains" if row["beyond"] else "no more than error alone explains"
+    real = "cannot be said, from below the limit," if row["real"] is None else f"has probability {chance(row['real'])}"
+    times = "× " if ratio else ""
+    parts = ", ".join(f"{part['text']} {times}{write(part['value'])}" for part in row["parts"])
     return [
-        f"{what} went from {num(row['before'])} to {num(row['after'])}{unit}, {size}, "
-        f"{'beyond' if row['beyond'] else 'within'} what error alone can do (minimal detectable change {detectable}). "
-        f"By the readings alone it really fell with probability {real}, with the natural course and "
-        f"regression to the mean {chance(row['fell'])}; "
-        f"the drug made it fall with probability {chance(row['caused'])}.",
-        f"Of that change: {parts}.",
+        f"{what} {verb} {before} to {after}{unit}, {size}: {beyond} (minimal detectable change: {detectable}). That it "
+        f"really fell {real} by the readings alone, and {chance(row['fell'])} with natural course and regression to "
+        f"the mean; that it fell and the drug did more than half of it, {chance(row['caused'])}.",
+        f"The change of {what[:1].lower()}{what[1:]} is best explained by {parts}.",
     ]

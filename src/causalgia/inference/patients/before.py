@@ -13,7 +13,7 @@ from causalgia.documents.units import factor
 from causalgia.documents.weighing import Weights
 from causalgia.inference.patients.people import People
 from causalgia.inference.patients.seen import Seen, errors, latent
-from causalgia.inference.patients.words import between, chance, num
+from causalgia.inference.patients.words import between, capital, chance, num
 from causalgia.measurement import readings
 from causalgia.measurement.readings import Readings
 
@@ -212,52 +212,61 @@ def _future(
 
 def _sentences(table: dict[str, Any]) -> list[str]:
     unit, gate, level = table["unit"], table["gate"], table["level"]
-    said = []
+    known = f"{num(level['median'])} {unit} ({between(level['low'], level['high'])})"
     if not table["measured"]:
-        said.append(
-            f"Local TNF has not been measured. From the condition, its duration and what else was read it is "
-            f"{num(level['median'])} {unit} ({between(level['low'], level['high'])})."
-        )
+        said = [
+            f"Local TNF has not been measured. What else is known of the patient puts it at {known}; the limits hold "
+            "90 %, here and below."
+        ]
     else:
         alone = table["readings"]
-        what = (
-            f"below {num(alone['high'])} {unit}"
-            if alone["median"] is None
-            else f"{num(alone['median'])} {unit} ({between(alone['low'], alone['high'])})"
-        )
-        said.append(
-            f"By the blisters alone local TNF is {what}; with what is known of such patients "
-            f"{num(level['median'])} {unit} ({between(level['low'], level['high'])})."
-        )
-    side = table["contralateral"]
-    if side["probability"] is not None:
-        ratio = (
-            ""
-            if side["ratio"] is None
-            else f"{num(side['ratio'])} times the other side " + (f"({between(side['low'], side['high'])}); ")
-        )
-        said.append(f"It is {ratio}higher than there with probability {chance(side['probability'])}.")
-    elif table["measured"]:
-        said.append(
-            "Whether it is higher than on the other side the readings alone do not say: one side was not read, or lies "
-            f"below the limit; with what is known of such patients it is more than {num(side['fold'])} times that with "
-            f"probability {chance(side['probability_fold'])}."
-            if side["probability_fold"] is not None
-            else "The other side was not read."
-        )
+        what = f"below {num(alone['high'])} {unit}"
+        if alone["median"] is not None:
+            what = f"at {num(alone['median'])} {unit} ({between(alone['low'], alone['high'])})"
+        said = [
+            f"The blisters alone put local TNF {what}, all that is known of the patient at {known}; the limits hold "
+            "90 %, here and below."
+        ]
+        said.append(_side_sentence(table["contralateral"]))
     controls = table["controls"]
     said.append(
-        f"Of people without the disease {chance(controls['percentile'])} have less; their 95th centile is "
-        f"{num(controls['limit'])} {unit}, and it is above that with probability {chance(controls['probability'])}."
+        f"Of people without the disease {chance(controls['percentile'])} have less. Their 95th centile is "
+        f"{num(controls['limit'])} {unit}; the patient is above it with probability {chance(controls['probability'])}."
     )
+    above = gate["probability"]
     said.append(
-        f"The gate of {num(gate['limit'])} {unit} says {gate['answer']}: above it with probability "
-        f"{chance(gate['probability'])}; two blisters on another day would say the same in {chance(gate['again'])}."
+        f"The gate is {num(gate['limit'])} {unit}: local TNF lies {gate['answer']} it with probability "
+        f"{chance(max(above, 1 - above))}. Two blisters on another day would say the same in {chance(gate['again'])}."
     )
-    for row in table["one_more"]:
-        said.append(
-            f"{row['text'][:1].upper() + row['text'][1:]} would lower the error of the level from a factor of "
-            f"{num(np.exp(row['sd_now']), 3)} to {num(np.exp(row['sd_after']), 3)}, and change the gate's answer with "
-            f"probability {chance(row['change'])}."
-        )
-    return said
+    return [*said, _one_more_sentence(table["one_more"], table["measured"])]
+
+
+def _side_sentence(side: dict[str, Any]) -> str:
+    if side["probability"] is not None:
+        ratio = ""
+        if side["ratio"] is not None:
+            ratio = f"{num(side['ratio'])} times the other side's ({between(side['low'], side['high'])}), and "
+        higher = chance(side["probability"])
+        return f"By the readings it is {ratio}higher than on the other side with probability {higher}."
+    if side["probability_fold"] is None:
+        return "The other side was not read."
+    return (
+        "The readings alone do not say whether it is higher than on the other side: one side was not read, or lies "
+        f"below the limit. With all that is known it is more than {num(side['fold'], 1)} times that with probability "
+        f"{chance(side['probability_fold'])}."
+    )
+
+
+def _one_more_sentence(rows: list[dict[str, Any]], measured: bool) -> str:
+    """What one more blister would add, in factors that hold 90 % either way."""
+
+    def within(sd: float) -> str:
+        return num(float(np.exp(1.6449 * sd)))
+
+    what = [f"{row['text'] if measured else 'a blister'} would make that {within(row['sd_after'])}" for row in rows]
+    also = [text.replace("one more blister ", "").replace("would make that ", "") for text in what[1:]]
+    changes = list(dict.fromkeys(chance(row["change"]) for row in rows))
+    return (
+        f"The level is known to within a factor of {within(rows[0]['sd_now'])} either way. "
+        f"{capital(', '.join([what[0], *also]))}, and change the gate's answer with probability {' or '.join(changes)}."
+    )

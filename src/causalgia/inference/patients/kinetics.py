@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import optimize
+from scipy.special import log_ndtr
 
 from causalgia.documents import Drug, expressions
 from causalgia.documents.arms import Arm
@@ -25,8 +25,9 @@ PRECISE = 1e-8
 def posterior(people: People, weight: np.ndarray, drug: Drug, route: str) -> list[dict[str, Any]]:
     """Weighted median and 90 % limits of each kinetic parameter that differs between people; `prior` is typical."""
     drawn = [drug_values(people.population, drug, route, part) for part in people.worlds if part.sizes["subject"]]
+    typical = _typical(people, drug)
     return [
-        {"symbol": name, "unit": entry.unit, "prior": entry.typical}
+        {"symbol": name, "unit": entry.unit, "prior": typical[name]}
         | dict(zip(("low", "median", "high"), quantiles(_joined(drawn, name), weight, (0.05, 0.5, 0.95)), strict=True))
         for name, entry in _varying(drug).items()
     ]
@@ -40,8 +41,10 @@ def most_probable(
     u are independent standard normals, z = L u the random effects with the drug's correlations. A level below its limit
     enters by its probability. `days` of the levels from now. Antibodies act from their typical time on where `immune`.
     """
+    from scipy import optimize  # slow to import, and only needed where levels were measured
+
     entries = _varying(drug)
-    factor = _cholesky(drug, list(entries))
+    typical, factor = _typical(people, drug), _cholesky(drug, list(entries))
     known = {name: float(np.median(people.of(name))) for name in (*COVARIATES, "albumin")}
     observed = np.array([level.readings.value[0] for level in levels])
     sd = np.array([errors(level.instrument)[0] for level in levels])
@@ -51,7 +54,7 @@ def most_probable(
         z = u @ factor.T
         found: dict[str, np.ndarray] = {}
         for j, (name, entry) in enumerate(entries.items()):
-            found[name] = entry.individual(z[:, j]) * (
+            found[name] = entry.individual(z[:, j], typical[name]) * (
                 1.0 if entry.covariates is None else expressions.evaluate(entry.covariates, known)
             )
         return found
@@ -59,7 +62,7 @@ def most_probable(
     def objective(u: np.ndarray) -> np.ndarray:
         level = _levels(people, arm, drug, values(u), known, days, immune)
         gap = (observed - level) / sd
-        return 0.5 * (u**2).sum(axis=1) + np.where(below, -_log_ndtr(gap), 0.5 * gap**2).sum(axis=1)
+        return 0.5 * (u**2).sum(axis=1) + np.where(below, -log_ndtr(gap), 0.5 * gap**2).sum(axis=1)
 
     def with_slope(u: np.ndarray) -> tuple[float, np.ndarray]:
         steps = STEP * np.eye(len(u))
@@ -107,6 +110,17 @@ def _levels(
     return np.log(np.maximum(solution.values[:, :, 0], 1e-9))
 
 
+def _typical(people: People, drug: Drug) -> dict[str, float]:
+    """Typical values of what differs between people: the median of the population's draws, else the document's."""
+    found = {name: entry.typical for name, entry in _varying(drug).items()}
+    drawn = [people.population.typical_of_drug(str(part["world"].values), drug) for part in people.worlds]
+    for name in found:
+        values = [columns[name] for columns in drawn if name in columns]
+        if values:
+            found[name] = float(np.median(np.concatenate(values)))
+    return found
+
+
 def _varying(drug: Drug) -> dict[str, Parameter]:
     return {name: entry for name, entry in drug.pharmacokinetics.items() if entry.varies}
 
@@ -122,9 +136,3 @@ def _cholesky(drug: Drug, names: list[str]) -> np.ndarray:
 
 def _joined(drawn: list[dict[str, np.ndarray]], name: str) -> np.ndarray:
     return np.concatenate([values[name] for values in drawn])
-
-
-def _log_ndtr(x: np.ndarray) -> np.ndarray:
-    from scipy.special import log_ndtr
-
-    return log_ndtr(x)

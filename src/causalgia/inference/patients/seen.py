@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from causalgia.measurement import readings
 from causalgia.measurement.readings import Noise, Readings
 
 GIVEN = "the patient's document"
+LEVEL = "level "  # begins the name of an instrument that stands for a drug level
 
 
 class Seen(NamedTuple):
@@ -47,6 +48,21 @@ class Seen(NamedTuple):
         return bool(self.readings.below.any())
 
     @property
+    def outputs(self) -> set[str]:
+        """Model outputs that it reads."""
+        return readings.names(self.instrument, self.side)
+
+    @property
+    def is_score(self) -> bool:
+        """Whether it is a score of the whole patient."""
+        return self.instrument.scale == "linear"
+
+    @property
+    def is_level(self) -> bool:
+        """Whether it is a drug level."""
+        return self.instrument.name.startswith(LEVEL)
+
+    @property
     def error(self) -> float:
         """SD of the mean of the replicates, day's and replicates' error together, on the instrument's scale."""
         day, replicate = errors(self.instrument)
@@ -65,6 +81,18 @@ def seen(patient: Patient, level_error: float) -> list[Seen]:
         found += [_fluid(day, fluid) for fluid in visit.fluids]
         found += [_level(day, level, level_error) for level in visit.levels]
     return found
+
+
+def counted(sights: Sequence[Seen]) -> list[Seen]:
+    """The readings that tell something of their own: not a sum score of a day on which all its components were read.
+
+    It is made of the same examination, so counting both would count each error once too little.
+    """
+    single: dict[float, set[str]] = {}
+    for sight in sights:
+        if len(sight.outputs) == 1:
+            single.setdefault(sight.day, set()).update(sight.outputs)
+    return [s for s in sights if len(s.outputs) == 1 or not s.is_score or not s.outputs <= single.get(s.day, set())]
 
 
 def scaled(instrument: Instrument, latent: np.ndarray) -> np.ndarray:
@@ -100,7 +128,7 @@ def _score(day: float, name: str, score: float | Score) -> Seen:
     value = score.value if isinstance(score, Score) else score
     if isinstance(score, Score) and score.error is not None:
         instrument = _with(instrument, day_error=(score.error, instrument.unit))
-    text = f"{value:g}"
+    text = f"{value:g}".replace("-", "−")
     return Seen(day, instrument, "patient", Readings(np.array([value]), np.array([False])), text)
 
 
@@ -128,7 +156,7 @@ def _level(day: float, level: Level, error: float) -> Seen:
     there = value * factor(level.unit, unit)
     instrument = Instrument.model_construct(
         kind="instrument",
-        name=f"level {drug.name}",
+        name=LEVEL + drug.name,
         title=f"serum {drug.title.lower()}",
         unit=unit,
         scale="log",
@@ -144,11 +172,6 @@ def _level(day: float, level: Level, error: float) -> Seen:
     )
     text = f"<{there:g}" if below else f"{there:g}"
     return Seen(day, instrument, "patient", Readings(np.log([there]), np.array([below])), text)
-
-
-def is_level(sight: Seen) -> bool:
-    """Whether it is a drug level."""
-    return sight.instrument.name.startswith("level ")
 
 
 def _with(instrument: Instrument, **changes: tuple[float, str]) -> Instrument:

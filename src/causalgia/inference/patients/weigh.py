@@ -16,15 +16,15 @@ from causalgia.evidence.base import read
 from causalgia.evidence.figures import figure
 from causalgia.evidence.schemas import Outcome, Study
 from causalgia.evidence.words import FOLDER, words
-from causalgia.inference.patients.before import quantiles
 from causalgia.inference.patients.people import Course, People
 from causalgia.inference.patients.seen import latent, read_again
-from causalgia.inference.patients.words import between, capital, chance, listed, num
+from causalgia.inference.patients.words import capital, chance, listed, named, num, points
 
 WEEKS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0, 26.0)
 # What is forecast: instrument and side.
 FORECAST = {"nrs": "patient", "temperature": "patient", "volume": "patient", "motor": "patient"}
-AGAIN = 4  # readings of each person that stand for one more reading
+AGAIN = 2  # readings of each person that stand for one more reading
+SHARES = (0.05, 0.5, 0.95)
 BINDERS = "TNF inhibitor"
 NONE = "none"
 ASSUMED = "assumed"
@@ -113,16 +113,15 @@ def _as_plausible(values: Course, none: Course, plausible: float, tnf: str, seed
     }
 
 
-def bands(
-    instrument: Instrument, values: np.ndarray, weight: np.ndarray, weeks: list[float], seed: int
-) -> list[dict[str, float]]:
-    """Bands of the values (person, time) and of one more reading of them, at each week."""
+def bands(instrument: Instrument, values: np.ndarray, weeks: list[float], seed: int) -> list[dict[str, float]]:
+    """Bands of the values (person, time) and of one more reading of them, at each week, for people of equal weight."""
     found = []
+    true = np.quantile(values, SHARES, axis=0, method="hazen")  # as `quantiles` has them for equal weights
     for k, week in enumerate(weeks):
         rng = streams.generator(seed, "forecast", instrument.name, f"{week:g}")
         again = read_again(instrument, np.repeat(values[:, k], AGAIN), rng)
-        low, median, high = quantiles(values[:, k], weight, (0.05, 0.5, 0.95))
-        low_read, high_read = quantiles(again, np.repeat(weight / AGAIN, AGAIN), (0.05, 0.95))
+        low, median, high = true[:, k].tolist()
+        low_read, high_read = np.quantile(again, (SHARES[0], SHARES[-1]), method="hazen").tolist()
         row = {"week": week, "median": median, "low": low, "high": high, "low_read": low_read, "high_read": high_read}
         found.append(row)
     return found
@@ -137,16 +136,14 @@ def _forecast(
     weights: Weights,
     seed: int,
 ) -> dict[str, Any]:
-    at, people = weeks.index(week), len(none["nrs"])
-    equal = np.full(people, 1 / people)
-    effect = {}
+    at, effect = weeks.index(week), {}
     for name in instruments:
         difference = values[name][:, at] - none[name][:, at]
-        low, high = quantiles(difference, equal, (0.05, 0.95))
+        low, high = np.quantile(difference, (SHARES[0], SHARES[-1]), method="hazen").tolist()
         effect[name] = {"mean": float(difference.mean()), "low": low, "high": high}
     now = none["nrs"][:, 0]
     return {
-        "bands": {name: bands(page, values[name], equal, weeks, seed) for name, (page, _) in instruments.items()},
+        "bands": {name: bands(page, values[name], weeks, seed) for name, (page, _) in instruments.items()},
         "effect": effect,
         "relief": float((now - values["nrs"][:, at] >= weights.relief.typical).mean()),
         "relief_none": float((now - none["nrs"][:, at] >= weights.relief.typical).mean()),
@@ -190,7 +187,7 @@ def _net(values: Course, none: Course, at: int, harms: list[dict[str, Any]], wei
         gain += entry.typical * better
     harm = sum(row["cost"] for row in harms)
     net = gain - harm
-    low, high = quantiles(net, np.full(len(net), 1 / len(net)), (0.05, 0.95))
+    low, high = np.quantile(net, (SHARES[0], SHARES[-1]), method="hazen").tolist()
     spread = {"mean": float(net.mean()), "low": low, "high": high, "positive": float((net > 0).mean())}
     return {"benefit": float(gain.mean()), "harm": harm, "net": spread}
 
@@ -259,17 +256,17 @@ def _reasons(row: dict[str, Any], gate: Gate, therapy: Therapy, weights: Weights
         ranked.append((70 if trial else 30, finding.against, text, f"{study.key}, {outcome.locator}"))
     pain, net = row["effect"]["nrs"], row["net"]
     text = (
-        f"Forecast at week {num(weights.week.typical)}: pain {num(-pain['mean'])} points lower than without the drug "
-        f"({between(-pain['high'], -pain['low'])}); at least {num(weights.relief.typical)} points of relief in "
+        f"Forecast at week {weights.week.typical:g}: pain {points(-pain['mean'])} points lower than without the drug "
+        f"({points(-pain['high'])} to {points(-pain['low'])}); at least {weights.relief.typical:g} points of relief in "
         f"{chance(row['relief'])}, without the drug in {chance(row['relief_none'])}"
     )
     ranked.append((50, bool(-pain["mean"] < 0.1), text, simulated))
     text = (
-        f"Benefit of {num(row['benefit'])} minus harm of {num(row['harm'])} points is {num(net['mean'])} "
-        f"({between(net['low'], net['high'])}), above 0 in {chance(net['positive'])}"
+        f"Benefit of {points(row['benefit'])} minus harm of {points(row['harm'])} points is {points(net['mean'])} "
+        f"({points(net['low'])} to {points(net['high'])}), above 0 in {chance(net['positive'])}"
     )
     little = net["mean"] < weights.worthwhile.typical
-    text += f"; a course is taken to be worth {num(weights.worthwhile.typical)} points" if little else ""
+    text += f"; below {points(weights.worthwhile.typical)} a course is taken not to be worth it" if little else ""
     ranked.append((80 if little else 45, little, text, "the weights of this page"))
     plausible = row["plausible"]
     text = f"That pain follows it as simulated is taken to have a probability of {chance(plausible['value'])}"
@@ -296,39 +293,51 @@ def published(link: str) -> tuple[Study, Outcome]:
 
 def _sentences(table: dict[str, Any], gate: Gate) -> list[str]:
     """What a physician would want first: whether a TNF inhibitor is justified, then the best of the others."""
-    rows, said = table["therapies"], []
+    rows = table["therapies"]
     binders = [row for row in rows if row["group"] == BINDERS]
-    if binders and all(row["verdict"] != ORDER[0] for row in binders):
-        if any(row["verdict"] == ORDER[1] for row in binders) and gate.probability < 0.5:
-            why = "low" if gate.measured else "not known to be raised"
-            said.append(
-                f"A TNF inhibitor is not justified: local TNF is {why}, at or below {gate.limit} with probability "
-                f"{chance(1 - gate.probability)}."
-            )
-        elif all(row["verdict"] == ORDER[2] for row in binders):
-            said.append("A TNF inhibitor is contraindicated.")
-        else:
-            best = max(binders, key=lambda row: row["net"]["mean"])
-            said.append(
-                f"A TNF inhibitor is not justified: of them {best['title']} does best, with a net benefit of "
-                f"{num(best['net']['mean'])} points, above 0 in {chance(best['net']['positive'])}."
-            )
-    barred = [row["title"] for row in rows if row["verdict"] == ORDER[2]]
+    said = [_binder_sentence(binders, gate)] if binders else []
     best = next((row for row in rows if row["name"] == table["choice"]), None)
     if best is None:
         said.append("No therapy is justified by these weights.")
     else:
-        pain = best["effect"]["nrs"]
+        pain, net = best["effect"]["nrs"], best["net"]
+        limits = f"{points(-pain['high'])} to {points(-pain['low'])}"
         said.append(
-            f"{best['title']} may be justified: pain {num(-pain['mean'])} points lower at week {num(table['week'])} "
-            f"than without it ({between(-pain['high'], -pain['low'])}), net benefit {num(best['net']['mean'])} points, "
-            f"above 0 with probability {chance(best['net']['positive'])}."
+            f"{capital(named(best['title']))} may be justified: at week {table['week']:g} pain would be "
+            f"{points(-pain['mean'])} points lower than without it ({limits}). The net benefit is "
+            f"{points(net['mean'])} points on average, and above 0 with probability {chance(net['positive'])}."
         )
+    barred = [named(row["title"]) for row in rows if row["verdict"] == ORDER[2]]
     if barred:
         said.append(f"Contraindicated: {listed(barred)}.")
-    none = table["none"]
     said.append(
-        f"Without a drug pain falls by {num(table['points'])} points or more by week {num(table['week'])} in "
-        f"{chance(none['relief'])}."
+        f"Without a drug, pain would be at least {table['points']:g} points lower by week {table['week']:g} with "
+        f"probability {chance(table['none']['relief'])}."
     )
-    return said
+    return [text for text in said if text]
+
+
+def _binder_sentence(binders: list[dict[str, Any]], gate: Gate) -> str:
+    """Why no TNF inhibitor is justified; empty where one may be."""
+    verdicts = {row["verdict"] for row in binders}
+    if ORDER[0] in verdicts:
+        return ""
+    if verdicts == {ORDER[2]}:
+        terms = {c["because"] for row in binders for c in row["contraindications"] if c["level"] == "contraindication"}
+        return f"A TNF inhibitor is contraindicated: {listed(sorted(term for term in terms if term))}."
+    if gate.probability < 0.5 and gate.measured:
+        return (
+            f"A TNF inhibitor is not justified: local TNF is low, at or below {gate.limit} with probability "
+            f"{chance(1 - gate.probability)}."
+        )
+    if gate.probability < 0.5:
+        return (
+            f"A TNF inhibitor is not justified: local TNF has not been measured, and without that it is above "
+            f"{gate.limit} with probability {chance(gate.probability)} only."
+        )
+    best = max((row for row in binders if row["verdict"] == ORDER[1]), key=lambda row: row["net"]["mean"])
+    return (
+        f"A TNF inhibitor is not justified, although local TNF is raised: {named(best['title'])} does best, with a net "
+        f"benefit of {points(best['net']['mean'])} points on average, above 0 with probability "
+        f"{chance(best['net']['positive'])}."
+    )

@@ -15,6 +15,18 @@ def num(value: float, digits: int = 2) -> str:
     return f"{rounded:,.{decimals}f}".replace("-", "−")
 
 
+def points(value: float) -> str:
+    """A number of points, to one decimal, with a true minus and no minus before nothing."""
+    text = f"{value:.1f}"
+    return "0" if not float(text) else text.replace("-", "−")
+
+
+def named(title: str) -> str:
+    """A therapy's title within a sentence: "Infliximab, infusion" is infliximab (infusion)."""
+    drug, comma, route = title.partition(", ")
+    return drug[:1].lower() + drug[1:] + (f" ({route})" if comma else "")
+
+
 def chance(probability: float) -> str:
     """A probability as people say it: whole per cent, never 0 or 100."""
     if probability < 0.005:
