@@ -12,9 +12,9 @@ import small_trial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causalgia.analysis.checks import check_tables
+from causalgia.analysis.checks import check_tables, typed
 from causalgia.analysis.days import _breaking
-from causalgia.analysis.problems import FIRST_ROW, MOST_LINES, TablesError
+from causalgia.analysis.problems import FIRST_ROW, MOST_LINES, Sheet, TablesError
 from causalgia.analysis.tables import read_tables, write_tables
 from causalgia.documents import InputError
 
@@ -248,6 +248,20 @@ def test_nobody_randomised_and_nobody_at_all(protocol):
     for change in (lambda t: t.with_columns(ITTFL=pl.lit("N")), lambda t: t.clear()):
         first = problems(protocol, tables | {"adsl": change(tables["adsl"])})[0]
         assert (first.where, first.found) == ("adsl, column ITTFL", "nobody with Y")
+
+
+def test_an_arm_without_anybody(protocol):
+    tables = small_trial.tables()
+    tables["adsl"] = tables["adsl"].with_columns(pl.col("ARM").replace("placebo", "infliximab"))
+    (found,) = problems(protocol, tables)
+    assert (found.row, found.column, found.found) == (None, "ARM", "nobody randomised to placebo")
+
+
+def test_numbers_where_text_is_meant_are_text():
+    values = [2.0, 4.337, None, float("nan"), 12.5]
+    sheet, found = typed(Sheet.of("adqs", pl.DataFrame({"AVALC": values})))
+    assert sheet.table["AVALC"].to_list() == ["2", "4.337", "", "", "12.5"]
+    assert [problem.row for problem in found] == [FIRST_ROW + 3]
 
 
 def test_tables_without_rows_are_no_mistake(protocol):

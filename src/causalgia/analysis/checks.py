@@ -109,10 +109,12 @@ def _cast(series: pl.Series, kind: Kind) -> tuple[pl.Series, pl.Series]:
 
 
 def _text(series: pl.Series) -> pl.Series:
-    """Text without spaces around it; whole numbers, such as those that name centres in SAS, as text too."""
+    """Text without spaces around it; numbers, such as those that name centres in SAS, as text too, 2.0 as 2."""
     if series.dtype.is_float():
-        whole = series.is_finite() & (series == series.round())
-        series = series.set(~whole.fill_null(False), None).cast(pl.Int64, strict=False)
+        series = series.set(~series.is_finite().fill_null(False), None)
+        whole = series.cast(pl.Int64, strict=False)
+        exact = (whole.cast(pl.Float64) == series).fill_null(False)
+        return whole.cast(pl.String).zip_with(exact, series.cast(pl.String))
     return series.cast(pl.String, strict=False).str.strip_chars()
 
 
@@ -153,6 +155,7 @@ def _subjects(protocol: Protocol, adsl: Sheet) -> Iterator[Problem]:
     randomised = pl.col("ITTFL") == "Y"
     arms = list(protocol.arms)
     yield from adsl.wrong("ARM", randomised & ~pl.col("ARM").is_in(arms), f"one of {', '.join(arms)}")
+    yield from _empty_arms(adsl, arms)
     yield from adsl.wrong("RANDNO", randomised & pl.col("RANDNO").is_null(), "the order of randomisation")
     again = randomised & ~pl.when(randomised).then(pl.col("RANDNO")).is_first_distinct()
     yield from adsl.wrong("RANDNO", again, "each number once")
@@ -162,6 +165,17 @@ def _subjects(protocol: Protocol, adsl: Sheet) -> Iterator[Problem]:
     yield from adsl.wrong("DURDAYS", pl.col("DURDAYS") < 0, "days since the injury, at least 0")
     if protocol.gate is not None:
         yield from adsl.wrong("GATEFL", randomised & ~pl.col("GATEFL").is_in(["Y", "N"]), "Y or N")
+
+
+def _empty_arms(adsl: Sheet, arms: list[str]) -> Iterator[Problem]:
+    """Arms that nobody was randomised to, where the table says who was."""
+    if not adsl.has("ARM"):
+        return
+    here = adsl.table.filter(pl.col("ITTFL") == "Y")["ARM"]
+    for arm in arms:
+        if len(here) and not (here == arm).any():
+            remedy = "Add its subjects, correct ARM, or take the arm out of the protocol."
+            yield adsl.problem("ARM", f"nobody randomised to {arm}", "somebody in every arm", remedy)
 
 
 def _readings(sheet: Sheet, name: str, instrument: Instrument, row: Measurement) -> Iterator[Problem]:

@@ -238,13 +238,39 @@ class Evaluation(Page):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
 
+Component = tuple[Annotated[float, Field(gt=0)], float, Annotated[float, Field(gt=0)]]
+
+
+class AnalysisPrior(Page):
+    """What the Bayesian twin of the clinical endpoint takes as known: normal components (weight, mean, sd), its unit.
+
+    `effect` of the difference from control; `control` of control's mean at the mean of the covariates, robust: its last
+    component is vague. `source` says where they come from.
+    """
+
+    effect: list[Component] = []
+    control: list[Component] = []
+    source: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AnalysisPrior:
+        if len(self.control) == 1:
+            raise InputError("control", "one component", "informative components and a vague one", "Add a vague one.")
+        if not self.effect and not self.control:
+            raise InputError("effect", "no prior", "components of effect or control", "Add them, or leave prior out.")
+        return self
+
+
 class Analysis(Page):
     """Which analysis decides on the clinical endpoint, said beforehand; below 20 randomised the exact test does.
 
-    `evaluate` counts the analysis of covariance whichever decides.
+    `visits` are those of the mixed model, the endpoint's last: declared where it decides, else all from treatment on.
+    `prior` is that of the Bayesian twin.
     """
 
     decides: Literal["ancova", "mmrm"] = "ancova"
+    visits: tuple[float, ...] = ()
+    prior: AnalysisPrior | None = None
 
 
 class PublishedResult(Page):
@@ -367,6 +393,13 @@ class Protocol(Document):
         return 1.0 if len(self.arms) <= 2 else (ratio[treatment] + ratio[self.control]) / sum(ratio.values())
 
     @property
+    def model_visits(self) -> tuple[float, ...]:
+        """The weeks of the mixed model of the clinical endpoint, its own last."""
+        relieved = self.endpoints.relieved
+        every = (week for week in self.schedule[relieved.measure].at if 0 < week <= relieved.at)
+        return self.analysis.visits or tuple(every)
+
+    @property
     def first_visit(self) -> float:
         """The earliest visit, at most 0: when a subject is screened."""
         return min(0.0, *(time for row in self.schedule.values() for time in row.at))
@@ -408,7 +441,18 @@ class Protocol(Document):
         if self.analysis.decides == "mmrm" and (self.single_arm or relieved.responder or relieved.second is not None):
             expected = "ancova, unless two arms differ in a mean at one visit"
             raise InputError("analysis.decides", "'mmrm'", expected, "Leave it out.")
+        if self.analysis.visits or self.analysis.decides == "mmrm":
+            self._check_visits(self.analysis.visits)
         return self
+
+    def _check_visits(self, visits: tuple[float, ...]) -> None:
+        relieved = self.endpoints.relieved
+        known = [week for week in self.schedule[relieved.measure].at if 0 < week <= relieved.at]
+        rising = list(visits) == sorted(set(visits))
+        if not (visits and rising and set(visits) <= set(known) and visits[-1] == relieved.at):
+            found = ", ".join(f"{week:g}" for week in visits) or "nothing"
+            expected = f"some of the weeks {', '.join(f'{week:g}' for week in known)}, rising, the last {relieved.at:g}"
+            raise InputError("analysis.visits", found, expected, "Declare the visits of the mixed model.")
 
     def _check_arms(self) -> None:
         if not any(arm.courses for arm in self.arms.values()):
