@@ -90,7 +90,8 @@ def test_the_mixed_model_is_that_of_the_table(answers, protocol, trial, subjects
 
 
 def test_what_decides_is_declared(write, protocol, trial, answers):
-    changed = write("protocols", "gated-infliximab", ("[evaluation]", '[analysis]\ndecides = "mmrm"\n\n[evaluation]'))
+    declared = f'[analysis]\ndecides = "mmrm"\nvisits = {list(range(1, 13))}\n\n[evaluation]'
+    changed = write("protocols", "gated-infliximab", ("[evaluation]", declared))
     other = cg.analyse(cg.Protocol.load(changed), trial)["relieved"]
     plain = answers["relieved"]
     mixed = companion(plain, "mixed model")
@@ -101,7 +102,7 @@ def test_what_decides_is_declared(write, protocol, trial, answers):
 
 def test_the_mixed_model_cannot_decide_on_responders(write):
     changes = [
-        ("[evaluation]", '[analysis]\ndecides = "mmrm"\n\n[evaluation]'),
+        ("[evaluation]", '[analysis]\ndecides = "mmrm"\nvisits = [4, 8, 12]\n\n[evaluation]'),
         ("at = 12, baseline = 0 }", 'at = 12, baseline = 0, responder = { fall = 30, unit = "percent" } }'),
     ]
     with pytest.raises(InputError, match=r"analysis\.decides"):

@@ -362,3 +362,19 @@ def test_responses_with_error_in_the_mediator():
         assert np.mean(covers(effect, expected), where=ok) == pytest.approx(0.94, abs=0.03)
     few = mediate_response(np.ones((2, 60)), m[:2, :60], arm[:2, :60], error=0.1)
     assert {Status(s).name for s in few.total.status[:, 0]} <= {"NO_VARIATION", "ARM_TOO_SMALL"}
+
+
+@pytest.mark.parametrize(
+    ("indirect", "total", "shown"),
+    [((-1, 0.01), (-1, 0.01), True), ((-1, 0.01), (-1, 0.2), False), ((-1, 0.2), (-1, 0.01), False),
+     ((-1, 0.01), (1, 0.01), False), ((-1, 0.01), (-1, np.nan), False)],
+)  # fmt: skip
+def test_a_path_is_shown_only_with_relief_to_the_same_side(indirect, total, shown):
+    from causalgia.analysis.estimates import Effect
+    from causalgia.analysis.mediation import path_shown
+
+    effects = [
+        Effect(**{name: np.array([{"estimate": e, "p": p}.get(name, 0.0)]) for name in Effect.__dataclass_fields__})
+        for e, p in (indirect, total)
+    ]
+    assert path_shown(*effects, 0.05).tolist() == [shown]

@@ -4,6 +4,7 @@ import pytest
 
 from causalgia.cli.output import part, target, whole
 from causalgia.documents import InputError
+from causalgia.documents.writing import write_text
 
 
 class Stop(Exception):
@@ -91,3 +92,14 @@ def test_targets(tmp_path, monkeypatch):
             target(tmp_path / "file", "p", force)
     with pytest.raises(InputError, match="cannot be written"):
         target(tmp_path / "file" / "below", "p", False)
+
+
+def test_a_text_is_written_whole_or_not_at_all(tmp_path):
+    write_text(tmp_path / "page.html", "old")
+    write_text(tmp_path / "page.html", "new")
+    assert (tmp_path / "page.html").read_text() == "new"
+    (tmp_path / "folder").mkdir()
+    for place in (tmp_path / "folder", tmp_path / "nowhere" / "page.html"):
+        with pytest.raises(InputError, match="cannot be written"):
+            write_text(place, "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "page.html"]

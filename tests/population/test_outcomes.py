@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import causalgia as cg
-from causalgia.documents import Drug
+from causalgia.documents import Drug, InputError
 from causalgia.engine import solve
 from causalgia.population.dosing import drug_values
 from causalgia.population.outcomes import OUTPUTS, simulate, treated
@@ -159,3 +159,17 @@ def test_loading_a_population_gives_its_documents():
     population = Population.load("crps-acute", prior=True)
     assert population.condition.name == "crps-acute"
     assert set(population.condition.worlds) == {"absolute", "relative", "recovery"}
+
+
+@pytest.mark.parametrize("route", ["intravenous", "regional_block"])
+def test_a_drug_is_checked_by_the_routes_by_which_it_is_given(write, route):
+    """The block enters a state that the model lacks: an error for those who get it, and for nobody else."""
+    drug = write("drugs", "infliximab", ('Aloc = "retained"', 'Nowhere = "retained"'))
+    changes = [('drug = "infliximab"', f'drug = "{drug}"'), ('route = "intravenous"', f'route = "{route}"')]
+    protocol = cg.Protocol.load(write("protocols", "ungated-infliximab", *changes))
+    patients = cg.Population.load("crps-acute").sample(20, seed=1)
+    if route == "intravenous":
+        assert cg.simulate(protocol, patients).sizes["subject"] == 20
+        return
+    with pytest.raises(InputError, match=r"routes\.regional_block\.into"):
+        cg.simulate(protocol, patients)

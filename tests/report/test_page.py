@@ -254,3 +254,12 @@ def test_published_estimates_stand_beside_predicted_ones(gated: dict):
     sure = summary(table)["sure"][-1]
     assert sure.startswith("It makes 1 of 2 published results improbable")
     assert sure.endswith("far.")
+
+
+@pytest.mark.parametrize("name", ["gated", "ungated"])
+def test_keyboard_reaches_every_table_that_scrolls_and_each_has_a_name(pages: dict[str, str], name: str):
+    boxes = [attrs for _, attrs in read(pages[name]).tags if attrs.get("class") == "scroll"]
+    assert len(boxes) >= 10
+    assert all(attrs["tabindex"] == "0" and attrs["role"] == "region" for attrs in boxes)
+    names = [attrs["aria-label"] for attrs in boxes]
+    assert all(names) and len(set(names)) == len(names)

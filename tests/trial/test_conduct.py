@@ -12,6 +12,7 @@ from causalgia.cli.output import write_trial
 from causalgia.documents import InputError, Instrument
 from causalgia.measurement.readings import visit_value
 from causalgia.trial.conduct import conduct, run
+from causalgia.trial.recruit import Visit, visit_noise
 from causalgia.trial.visits import latent, observe
 
 SIZE = 60
@@ -148,8 +149,7 @@ def test_arrays_and_tables_read_the_same(protocol, trial, tables):
                     instrument,
                     latent(trial.world, instrument, endpoint.side, week),
                     recruited,
-                    screening,
-                    (endpoint.side, week, count),
+                    visit_noise(screening, instrument, Visit(endpoint.side, week, count), recruited),
                 ),
             )
             for week in (endpoint.at, endpoint.baseline)

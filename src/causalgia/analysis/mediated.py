@@ -9,7 +9,7 @@ import polars as pl
 
 from causalgia.analysis.answer import Answer, Companion, Row, censored, numbers, versus
 from causalgia.analysis.estimates import Array, Effect, Status
-from causalgia.analysis.mediation import LEAST_PER_ARM, Mediation, mediate, replicate_error
+from causalgia.analysis.mediation import LEAST_PER_ARM, Mediation, mediate, path_shown, replicate_error
 from causalgia.analysis.mediation_sensitivity import correlation_sensitivity, e_value
 from causalgia.analysis.tables import Subjects
 from causalgia.analysis.visit_error import visit_error
@@ -167,12 +167,12 @@ def _answer(
         {"correlation": rho, **numbers(Effect(*(part[0, i] for part in vars(grid).values())))}
         for i, rho in enumerate(CORRELATIONS)
     ]
-    reading = _reading(protocol, found, facts, alpha)
+    reading = _reading(protocol, fit, facts, alpha)
     more: Row = {"companions": companions, "series": {"correlation": rows}, "facts": facts, "guards": guards}
     return Answer(QUESTION, quantity, method, n, reading=reading, **found, **more)
 
 
-def _reading(protocol: Protocol, found: Row, facts: dict[str, float | None], alpha: float) -> str:
+def _reading(protocol: Protocol, fit: Mediation, facts: dict[str, float | None], alpha: float) -> str:
     """What the indirect effect allows to say: never more than that it is consistent with a path."""
     better = Instrument.load(protocol.endpoints.relieved.measure).better
     rho = f"{facts['vanishing_correlation']:.2f}".replace("-", "−")
@@ -180,8 +180,10 @@ def _reading(protocol: Protocol, found: Row, facts: dict[str, float | None], alp
         f"An unmeasured cause of both that correlates their errors by {rho} would leave nothing of it (E-value "
         f"{facts['e_value']:.1f}, of the limit {facts['e_value_limit']:.1f})."
     )
-    if found["p"] >= alpha:
+    if fit.indirect.p[0] >= alpha:
         return f"Neither evidence for a path through the marker nor against one. {fragile}"
-    if (found["estimate"] < 0) != (better == "lower"):
+    if (fit.indirect.estimate[0] < 0) != (better == "lower"):
         return f"The part through the marker makes the endpoint worse: not consistent with relief through it. {fragile}"
+    if not path_shown(fit.indirect, fit.total, alpha)[0]:
+        return f"No relief is shown in these subjects that could run through the marker. {fragile}"
     return f"Consistent with relief through the marker, which a trial that randomises treatment cannot show. {fragile}"

@@ -47,6 +47,15 @@ class Mediation:
     interaction: Effect | None = None
 
 
+def path_shown(indirect: Effect, total: Effect, alpha: float) -> np.ndarray:
+    """Whether relief through the mediator is shown (..., size): the indirect and the total effect both differ from 0,
+    to the same side. Without a total effect there is no relief that could run through anything.
+    """
+    with np.errstate(invalid="ignore"):
+        both = (indirect.p < alpha) & (total.p < alpha)
+    return both & (np.sign(indirect.estimate) == np.sign(total.estimate))
+
+
 def mediate(
     y: ArrayLike,
     mediator: ArrayLike,

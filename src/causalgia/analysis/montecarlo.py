@@ -6,29 +6,27 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from causalgia.analysis.estimates import Array
-from causalgia.documents.errors import InputError
 
 BATCHES = 20
 
 
-def batch_error(values: ArrayLike, axis: int = 0, batches: int = BATCHES) -> tuple[Array, Array]:
-    """Mean along `axis` and its standard error from disjoint batches of neighbours, which may share randomness.
+def batch_error(batches: ArrayLike) -> tuple[Array, Array]:
+    """Mean m over the B disjoint batches (batch, ...) that have a value, and its standard error.
 
-    se² = Σ n_b (m_b − m)² / (N (B − 1)) over B batches of sizes n_b that differ by at most one.
-    Raises `InputError` for under 20 batches, or under one value a batch.
+    se² = Σ (m_b − m)² / (B (B − 1)); what the replicates of a batch share is in it. NaN unless two batches have a value
+    m_b that is finite.
 
-    >>> mean, se = batch_error(np.arange(100.0) % 5)
-    >>> float(mean), float(se)
-    (2.0, 0.0)
+    >>> mean, se = batch_error([1.0, 2.0, 3.0])
+    >>> float(mean), round(float(se), 4)
+    (2.0, 0.5774)
     """
-    x = np.moveaxis(np.asarray(values, dtype=float), axis, -1)
-    if not BATCHES <= batches <= x.shape[-1]:
-        raise InputError("batches", f"{batches} of {x.shape[-1]} values", f"at least {BATCHES}, and a value in each")
-    parts = np.array_split(np.arange(x.shape[-1]), batches)
-    n = np.array([len(part) for part in parts])
-    means = np.stack([x[..., part[0] : part[-1] + 1].mean(axis=-1) for part in parts], axis=-1)
-    mean = (means * n).sum(axis=-1) / n.sum()
-    return mean, np.sqrt((n * (means - mean[..., None]) ** 2).sum(axis=-1) / (n.sum() * (batches - 1)))
+    values = np.asarray(batches, dtype=float)
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    mean = np.where(count > 1, np.where(known, values, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
+    squares = np.where(known, (values - mean) ** 2, 0).sum(axis=0)
+    error = np.sqrt(squares / np.maximum(count * (count - 1), 1))
+    return mean, np.where(count > 1, error, np.nan)
 
 
 def proportion_error(events: ArrayLike, n: ArrayLike) -> tuple[Array, Array]:

@@ -22,7 +22,7 @@ from causalgia.analysis.change import mean_change, responder_difference
 from causalgia.analysis.estimates import Array, Effect
 from causalgia.analysis.imputation import analyse_completed, impute, tipping_point
 from causalgia.analysis.linear import ancova
-from causalgia.analysis.mmrm import mmrm_by_visit
+from causalgia.analysis.mmrm import MmrmFit, mmrm_by_visit
 from causalgia.analysis.tables import Subjects
 from causalgia.documents import InputError, Instrument, Protocol, streams
 from causalgia.documents.protocol import Responder
@@ -39,7 +39,7 @@ ENDS = 0.1
 
 
 class Values(NamedTuple):
-    """The clinical endpoint of the randomised: value, baseline (n,), covariates (n, p), and who has both (n,)."""
+    """The clinical endpoint of those randomised: value, baseline (..., n), covariates (..., n, p), who has both."""
 
     value: Array
     baseline: Array
@@ -108,7 +108,7 @@ def _with_exact(answer: Answer, protocol: Protocol, values: Values, subjects: Su
 
 
 def responds(instrument: Instrument, responder: Responder, values: Values) -> np.ndarray:
-    """Who responds (n,): missing is no response."""
+    """Who responds (..., n): missing is no response."""
     if responder.relative:
         return _better(instrument, values, responder.fall * factor(responder.unit, "1"))
     with np.errstate(invalid="ignore"):
@@ -116,7 +116,7 @@ def responds(instrument: Instrument, responder: Responder, values: Values) -> np
 
 
 def _better(instrument: Instrument, values: Values, share: float) -> np.ndarray:
-    """Who is better by at least a share of baseline (n,): missing is not."""
+    """Who is better by at least a share of baseline (..., n): missing is not."""
     with np.errstate(invalid="ignore"):
         return values.seen & (_gain(instrument, values) >= share * np.abs(values.baseline))
 
@@ -161,8 +161,32 @@ def _guards(instrument: Instrument, values: Values) -> list[str]:
     ]
 
 
+def fit_visits(y: Array, treated: Array, values: Values, visit: int | range = -1, alpha: float = 0.05) -> MmrmFit:
+    """The mixed model of the endpoint's course y (..., n, T) on arm, baseline and factors, NaN where it is missing.
+
+    Not fitted where the subjects with a baseline cannot carry the covariance of the visits (`least_subjects`).
+    """
+    known, factors = np.isfinite(values.baseline), values.covariates[..., 1:]
+    enough = known.sum(axis=-1) >= least_subjects(y.shape[-1], values)
+    seen = np.isfinite(y) & (known & enough[..., None])[..., None]
+    return mmrm_by_visit(
+        y,
+        treated,
+        values.baseline,
+        factors if factors.shape[-1] else None,
+        visit=visit,
+        observed=seen,
+        alpha=alpha,
+    )
+
+
+def least_subjects(visits: int, values: Values) -> int:
+    """The subjects with a baseline that a mixed model of so many visits needs."""
+    return visits + values.covariates.shape[-1] + 3
+
+
 class Visits(NamedTuple):
-    """The endpoint at every visit from treatment to its own: y (n, T), weeks, and the mixed model's rows by visit."""
+    """The endpoint at the mixed model's visits, its own last: y (n, T), weeks, and the model's rows by visit."""
 
     protocol: Protocol
     subjects: Subjects
@@ -173,9 +197,8 @@ class Visits(NamedTuple):
 
     @classmethod
     def of(cls, protocol: Protocol, tables: Tables, subjects: Subjects, values: Values) -> Visits:
-        """Reads the visits of the endpoint's schedule and fits the mixed model."""
-        endpoint = protocol.endpoints.relieved
-        weeks = tuple(week for week in protocol.schedule[endpoint.measure].at if 0 < week <= endpoint.at)
+        """Reads the visits and fits the mixed model."""
+        endpoint, weeks = protocol.endpoints.relieved, protocol.model_visits
         y = np.column_stack([subjects.reading(tables, endpoint, week)[:, 0] for week in weeks])
         visits = cls(protocol, subjects, values, y, weeks, [])
         return visits._replace(rows=visits._fit())
@@ -184,21 +207,12 @@ class Visits(NamedTuple):
         """The mixed model's effect at every visit, one row where it is not fitted."""
         values, alpha = self.values, self.protocol.evaluation.alpha
         known = np.isfinite(values.baseline)
-        n, T, p = int(known.sum()), len(self.weeks), values.covariates.shape[1]
+        n, T = int(known.sum()), len(self.weeks)
         seen = np.isfinite(self.y) & known[:, None]
-        if n <= T + p + 2:
+        if n < least_subjects(T, values):
             reason = f"{n} subjects with a baseline cannot carry the covariance of {T} visits"
             return [{"week": self.weeks[-1], "n": int(seen[:, -1].sum()), "reason": reason}]
-        factors = values.covariates[:, 1:]
-        fit = mmrm_by_visit(
-            self.y,
-            self.subjects.treated,
-            values.baseline,
-            factors if factors.shape[1] else None,
-            visit=range(T),
-            observed=seen,
-            alpha=alpha,
-        )
+        fit = fit_visits(self.y, self.subjects.treated, values, range(T), alpha)
         model = {"structure": str(fit.structure), "inference": str(fit.inference)}
         rows = []
         for t, week in enumerate(self.weeks):

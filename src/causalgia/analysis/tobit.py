@@ -12,7 +12,7 @@ from causalgia.analysis.batches import Batch
 from causalgia.analysis.estimates import Array, Status
 from causalgia.analysis.moments import eliminate, nested_moments
 from causalgia.analysis.newton import EXACT, Lanes, maximise, newton_step
-from causalgia.analysis.tails import log_cdf
+from causalgia.analysis.olsen import Packed
 
 LANES = 4096
 """Replicates times sizes worked on at a time, for the processor's cache."""
@@ -46,61 +46,6 @@ def fit_batch(batch: Batch, arm: bool, precision: float = EXACT) -> Fit:
             parts.append(_fit(raw, seen.astype(float), censored.astype(float), batch.sizes, arm, precision))
     joined = (np.concatenate([getattr(part, f.name) for part in parts], axis=1) for f in fields(Fit))
     return Fit(*(batch.restore(values) for values in joined))
-
-
-@dataclass(frozen=True)
-class _Data:
-    """One chunk of replicates, columns standardised: the uncensored as moments, the censored packed.
-
-    d columns are 1, covariates, value or limit, arm; S sizes; R replicates; a lane is size · R + replicate.
-    """
-
-    count: Array
-    """Uncensored subjects (S·R,)."""
-    gram: Array
-    """Cross-products of the uncensored (d, d, S·R)."""
-    censored: Array
-    """Columns of the censored subjects (d, N), replicate by replicate, in the order of the subjects."""
-    first: Lanes
-    """Where a lane's censored subjects begin (S·R,)."""
-    length: Lanes
-    """How many there are (S·R,)."""
-    theta: int
-    """Row of the value: its coefficient is θ = 1/σ."""
-
-    def evaluate(self, lanes: Lanes, delta: Array) -> tuple[Array, Array, Array]:
-        """Log likelihood, gradient and information of δ: n log θ − δᵀGδ/2 + Σ log Φ(δ·c) (Olsen 1978, concave)."""
-        G, n, theta = self.gram[:, :, lanes], self.count[lanes], delta[self.theta]
-        inside = theta > 0
-        theta = np.where(inside, theta, 1)
-        G_delta = (G * delta).sum(axis=1)
-        value = n * np.log(theta) - 0.5 * (delta * G_delta).sum(axis=0)
-        gradient, information = -G_delta, G
-        gradient[self.theta] += n / theta
-        information[self.theta, self.theta] += n / theta**2
-        some = np.flatnonzero(self.length[lanes])
-        if len(some):
-            self._add_censored(lanes[some], delta[:, some], some, value, gradient, information)
-        return np.where(inside, value, -np.inf), gradient, information
-
-    def _add_censored(
-        self, lanes: Lanes, delta: Array, some: Lanes, value: Array, gradient: Array, information: Array
-    ) -> None:
-        length = self.length[lanes]
-        offset = np.cumsum(length) - length
-        lane = np.repeat(np.arange(len(lanes)), length)
-        c = self.censored[:, np.arange(len(lane)) + (self.first[lanes] - offset)[lane]]
-        r = delta[0][lane] * c[0]
-        for a in range(1, len(c)):
-            r += delta[a][lane] * c[a]
-        log_p, m, m_prime = log_cdf(r)
-        value[some] += np.add.reduceat(log_p, offset)
-        for a in range(len(c)):
-            gradient[a, some] += np.add.reduceat(m * c[a], offset)
-            weighted = -m_prime * c[a]
-            for b in range(a, len(c)):
-                information[a, b, some] += np.add.reduceat(weighted * c[b], offset)
-                information[b, a, some] = information[a, b, some]
 
 
 def _fit(raw: Array, seen: Array, censored: Array, sizes: Sequence[int], arm: bool, precision: float) -> Fit:
@@ -165,7 +110,7 @@ def _gram(n: Array, mean: Array, C: Array, order: list[int]) -> Array:
     return gram.reshape(q + 1, q + 1, S * R)[np.ix_(order, order)]
 
 
-def _pack(n_u: Array, gram: Array, columns: Array, censored: Array, sizes: Sequence[int], order: list[int]) -> _Data:
+def _pack(n_u: Array, gram: Array, columns: Array, censored: Array, sizes: Sequence[int], order: list[int]) -> Packed:
     """Gather the censored subjects of every replicate side by side; a nested size is a prefix of them."""
     replicate, subject = np.nonzero(censored)
     rows = columns[replicate, subject].T
@@ -173,7 +118,7 @@ def _pack(n_u: Array, gram: Array, columns: Array, censored: Array, sizes: Seque
     length = np.cumsum(censored, axis=1).T[[size - 1 for size in sizes]].astype(np.intp)
     total = censored.sum(axis=1).astype(np.intp)
     first = np.broadcast_to(np.cumsum(total) - total, length.shape)
-    return _Data(n_u.ravel(), gram, packed, first.ravel(), length.ravel(), len(order) - 2)
+    return Packed(gram, n_u.ravel(), packed, first.ravel(), length.ravel(), len(order) - 2)
 
 
 def _start(n: Array, whole: Array, theta: int) -> Array:
@@ -187,7 +132,7 @@ def _start(n: Array, whole: Array, theta: int) -> Array:
     return start * np.sqrt(n / np.maximum(residual, 1e-3 * whole[theta, theta]))
 
 
-def _solve(data: _Data, lanes: Lanes, n: Array, whole: Array, precision: float) -> tuple[Array, NDArray[np.int8]]:
+def _solve(data: Packed, lanes: Lanes, n: Array, whole: Array, precision: float) -> tuple[Array, NDArray[np.int8]]:
     """Estimate, standard error and σ (3, lanes), and status of the lanes, in standard units.
 
     `whole` are the cross-products (d, d, lanes) of all `n` subjects, with the limit where a value lies below it.

@@ -168,6 +168,7 @@ def analyse(
     as_json: AsJson = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Directory to make, instead of DIR/analysis.")] = None,
     force: Force = False,
+    bayes: Annotated[bool, typer.Option("--bayes", help="Add posteriors by NUTS, with the extra bayes.")] = False,
 ) -> None:
     """Answer the trial's questions from its tables, simulated or real; writes answers, tables and figures."""
     from causalgia.analysis.answers import analyse as answer
@@ -179,6 +180,10 @@ def analyse(
     inner = folder / TRIAL
     tables = read_tables(inner if inner.is_dir() else folder, plan)
     answers = answer(plan, tables)
+    if bayes:
+        from causalgia.analysis.posteriors import with_posteriors
+
+        answers = with_posteriors(plan, tables, answers)
     with output.part(folder, ANALYSIS) if out is None else output.whole(path) as made:
         made.mkdir(exist_ok=True)
         table = analysis.write(made, plan, tables, answers)
@@ -293,14 +298,12 @@ def _read(folder: Path) -> tuple[Protocol, xr.Dataset]:
 
 def _simulate(plan: Protocol, seed: int, quiet: bool, prior: bool) -> xr.Dataset:
     from causalgia.cli.progress import stage
-    from causalgia.population.dosing import check_drug
+    from causalgia.population.dosing import check_drugs
     from causalgia.population.outcomes import simulate as take
     from causalgia.population.patients import Population
-    from causalgia.trial.harm import drugs_of
 
     population = Population.load(plan.population.condition, prior=prior)
-    for drug in drugs_of(plan):
-        check_drug(population, drug)
+    check_drugs(population, plan)
     subjects, worlds = plan.population.subjects, len(population.condition.worlds)
     with stage("Enrolling virtual patients", "people", None, quiet) as progress:
         patients = population.sample(subjects, seed=seed, progress=progress)

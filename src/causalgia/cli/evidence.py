@@ -163,11 +163,12 @@ def _events(text: str) -> tuple[int, int]:
 @evidence_app.command()
 def page(out: Annotated[Path, typer.Option("-o", "--out", help="The page to write (.html).")]) -> None:
     """The evidence as one self-contained page, to search and filter."""
+    from causalgia.documents.writing import write_text
     from causalgia.evidence.base import Evidence
     from causalgia.evidence.claims import claims as load
     from causalgia.evidence.page import page as render
 
-    _write(out, render(Evidence.load(), load()))
+    write_text(out, render(Evidence.load(), load()))
     typer.echo(str(out))
 
 
@@ -201,24 +202,11 @@ def check(as_json: AsJson = False) -> None:
 
 
 def _plot(comparison: Comparison, evidence: Any, path: Path) -> None:
+    from causalgia.documents.writing import write_text
     from causalgia.evidence.forest import forest
     from causalgia.evidence.tables import axis_name, comparison_title
 
-    _write(path, forest(comparison, comparison_title(comparison, evidence), axis_name(comparison)))
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    from causalgia.documents import InputError
-
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        found = f"a place that cannot be written ({error.strerror})"
-        raise InputError(str(path), found, "a writable path", "Choose another.") from None
+    write_text(path, forest(comparison, comparison_title(comparison, evidence), axis_name(comparison)))
 
 
 def _lines(lines: list[str]) -> None:

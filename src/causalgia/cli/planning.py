@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 CLAIMS = {
     "claim": "both TNF and symptoms significantly better, which is often taken for mechanism",
-    "mediated": "a significant indirect effect through TNF, of trials with 20 analysed in each arm",
+    "mediated": "relief and a part of it through TNF, both significant, of trials with 20 analysed in each arm",
+}
+
+TROUBLES = {
+    "failed": "no estimate of the clinical endpoint",
+    "fallback": "a simpler covariance than declared, to which the mixed model fell back",
 }
 
 
@@ -40,6 +45,12 @@ def characteristics_lines(table: Json) -> Iterator[str]:
         yield "world".ljust(14) + "".join(size.rjust(15) for size in sizes)
         for world, row in rows.items():
             yield world.ljust(14) + "".join(_share(cell).rjust(15) for cell in row)
+    for name, meaning in TROUBLES.items():
+        rows = {world: [row["sizes"][size][name] for size in sizes] for world, row in worlds.items()}
+        if any(not _absent(cell) and cell["value"] > 0 for row in rows.values() for cell in row):
+            yield f"Share of trials with {meaning}"
+            for world, row in rows.items():
+                yield world.ljust(14) + "".join(_share(cell).rjust(15) for cell in row)
     gates = {world: row["gate"] for world, row in worlds.items() if row["gate"]}
     if gates:
         yield "Gate: share who pass; of them truly above; those who passed read lower at baseline, untreated, by"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,18 +11,20 @@ from causalgia.analysis.allocation import EXACT_BELOW, Observed, exact_test
 from causalgia.analysis.censored import censored_paired, censored_regression
 from causalgia.analysis.change import mean_change, responder_difference
 from causalgia.analysis.estimates import Effect, Status
+from causalgia.analysis.mmrm import FALLBACK
+from causalgia.analysis.relieved import Values, fit_visits, responds
 from causalgia.analysis.spared import difference_of_effects
-from causalgia.design.claims import mediation_claims
-from causalgia.design.gate import gate_figures
+from causalgia.design.claims import Case, mediation_claims
+from causalgia.design.gate import GATE, gate_figures
 from causalgia.design.plan import People, Plan, Potential, baseline_week, rule_of
 from causalgia.design.reveal import Readout, Seen
 from causalgia.documents import InputError, Instrument, Protocol
-from causalgia.documents.protocol import Responder
 from causalgia.documents.units import factor
 from causalgia.measurement.readings import VisitValue, from_scale, read, visit_value
 from causalgia.trial.recruit import (
     Recruited,
     Screening,
+    Visit,
     gate_passes,
     gate_reading,
     recruit,
@@ -44,6 +46,8 @@ CHARACTERISTICS = {
     "coverage": "share of intervals that hold the truth",
     "width": "mean width of the interval on the clinical endpoint",
     "spread": "standard deviation of the estimate between trials",
+    "failed": "share of trials in which the clinical endpoint could not be analysed",
+    "fallback": "share of trials whose mixed model, where it decides, fell back to a simpler covariance",
     "truth_lowered": "true mean difference in log TNF among those randomised",
     "bias_lowered": "mean estimate minus truth, log TNF",
     "coverage_lowered": "share of intervals on log TNF that hold the truth",
@@ -68,6 +72,8 @@ SHARES = (
     "mediated",
     "mediated_failed",
     "coverage",
+    "failed",
+    "fallback",
     "coverage_lowered",
     "failed_lowered",
     "spared",
@@ -85,64 +91,64 @@ def batch_characteristics(plan: Plan, batch: int) -> tuple[dict[str, np.ndarray]
 
     Worlds of the same people share the recruits, and worlds whose rules agree on an endpoint share its analysis.
     """
-    screening, readings, recruits = _recruit(plan, batch)
+    screening, gated, recruits = _recruit(plan, batch)
     seen = {
         name: Seen.of(plan.protocol, screening, recruited, plan.people[name].duration)
         for name, recruited in recruits.items()
     }
     parts: dict[tuple[str, str, str], dict[str, np.ndarray]] = {}
-    claims: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
-    rows = []
+    cases: dict[tuple[str, ...], Case] = {}
+    rows, places = [], []
     for world in plan.worlds:
-        found = plan.people[world.people]
-        row = dict(seen[world.people].course)
-        significant = []
-        for key, analysis in ANALYSES.items():
-            rule = rule_of(plan.protocol, world, key)
-            part = (world.people, key, rule)
-            if part not in parts:
-                parts[part] = analysis(plan.protocol, found.potential[key, rule], seen[world.people])
-            row |= {name: value for name, value in parts[part].items() if name in CHARACTERISTICS}
-            significant.append(parts[part]["better"])
-        row["claim"] = np.logical_and(*significant).mean(axis=0)
-        rules = tuple(rule_of(plan.protocol, world, key) for key in ANALYSES)
-        at = (world.people, *rules)
-        if at not in claims:
-            lowered, relieved = (found.potential[key, rule] for key, rule in zip(ANALYSES, rules, strict=True))
-            claims[at] = mediation_claims(plan.protocol, lowered, relieved, world.rule.symptoms, seen[world.people])
-        rows.append(row | claims[at])
-    gates = []
-    if plan.protocol.gate is not None:
-        figures = {
-            name: _gate(plan.protocol, plan.people[name], screening, reading) for name, reading in readings.items()
-        }
-        gates = [figures[world.people] for world in plan.worlds]
-    return _stack(rows), _stack(gates)
+        here, potential = seen[world.people], plan.people[world.people].potential
+        rules = [rule_of(plan.protocol, world, key) for key in ANALYSES]
+        for (key, analysis), rule in zip(ANALYSES.items(), rules, strict=True):
+            if (world.people, key, rule) not in parts:
+                parts[world.people, key, rule] = analysis(plan.protocol, potential[key, rule], here)
+        lowered, relieved = (parts[world.people, key, rule] for key, rule in zip(ANALYSES, rules, strict=True))
+        claim = (lowered["better"] & relieved["better"]).mean(axis=0)
+        rows.append({**here.course, **lowered, **relieved, "claim": claim})
+        places.append((world.people, *rules))
+        if places[-1] not in cases:
+            first, second = (potential[key, rule] for key, rule in zip(ANALYSES, rules, strict=True))
+            cases[places[-1]] = Case(first, second, world.rule.symptoms, here)
+    claims = dict(zip(cases, mediation_claims(plan.protocol, list(cases.values())), strict=True))
+    whole = [row | claims[place] for row, place in zip(rows, places, strict=True)]
+    figures = {name: _gate(plan.protocol, plan.people[name], screening, one) for name, one in gated.items()}
+    return _stack(whole, CHARACTERISTICS), _stack([figures[world.people] for world in plan.worlds if figures], GATE)
 
 
-def _stack(rows: list[dict]) -> dict[str, np.ndarray]:
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
+def _stack(rows: list[dict], names: Iterable[str]) -> dict[str, np.ndarray]:
+    return {name: np.stack([row[name] for row in rows]) for name in names} if rows else {}
 
 
-def _recruit(plan: Plan, batch: int) -> tuple[Screening, dict[str, VisitValue], dict[str, Recruited]]:
-    """One order of screening, long enough to fill the largest size; the gate's readings; the recruits."""
+class Gated(NamedTuple):
+    """The gate's reading on the instrument's scale, and who passes it, (replicate, place)."""
+
+    reading: VisitValue
+    passes: np.ndarray
+
+
+def _recruit(plan: Plan, batch: int) -> tuple[Screening, dict[str, Gated], dict[str, Recruited]]:
+    """One order of screening, long enough to fill the largest size; what the gate does; the recruits."""
     size, pool = plan.protocol.evaluation.sizes[-1], plan.pools[batch]
     places = max(_places(plan, people, pool) for people in plan.people.values())
     while True:
         screening = screen_again(plan.seed, ("evaluate", batch), pool, plan.replicates, places)
-        readings: dict[str, VisitValue] = {}
+        gated: dict[str, Gated] = {}
         recruits: dict[str, Recruited] = {}
         for name, people in plan.people.items():
             passes = np.ones(screening.person.shape, bool)
             if people.gate is not None:
-                readings[name] = gate_reading(plan.protocol, people.gate, screening)
-                passes = gate_passes(plan.protocol, readings[name])
+                reading = gate_reading(plan.protocol, people.gate, screening)
+                passes = gate_passes(plan.protocol, reading)
+                gated[name] = Gated(reading, passes)
             recruited = recruit(plan.protocol, people.world, screening, passes, people.duration, size)
             if recruited is None:
                 break
             recruits[name] = recruited
         else:
-            return screening, readings, recruits
+            return screening, gated, recruits
         if places > MOST_SCREENED * size:
             found = f"{size} randomised of {places} screened in none of the replicates of world {name}"
             raise InputError(f"{plan.protocol.path}, key gate", found, "a gate that somebody passes", "Relax it.")
@@ -197,16 +203,17 @@ def _relieved(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str,
     responder = potential.endpoint.responder
     effects = potential.effect[seen.recruited.person]
     if responder is not None:
-        response = _responds(readout, responder, potential.instrument).astype(np.float64)
-        both = [
-            seen.values(protocol, potential, replace(seen.recruited, arm=np.full_like(seen.recruited.arm, arm)))
-            for arm in (0, 1)
-        ]
-        shares = [_responds(part, responder, potential.instrument).astype(np.float64) for part in both]
-        effects = shares[1] - shares[0]
+        both = (readout, *(seen.of_arm(arm).values(protocol, potential) for arm in (0, 1)))
+        response, control, treated = (
+            responds(potential.instrument, responder, part.endpoint).astype(np.float64) for part in both
+        )
+        effects = treated - control
         everybody = np.ones_like(readout.stayed)
         readout = Readout(VisitValue(response, readout.now.below), *readout[1:3], everybody)
     effect, contrast = _effects(protocol, readout, seen, responder is not None)
+    fell = np.full(effect.p.shape, np.nan)
+    if protocol.analysis.decides == "mmrm":
+        effect, fell = _mixed(protocol, potential, readout, seen, effect)
     significant = _decides(protocol, seen, Observed(readout.now.value, readout.covariates, readout.stayed), effect)
     truth = _mean_of_first(effects, sizes)
     direction = 1 if potential.instrument.better == "higher" or responder is not None else -1
@@ -217,6 +224,8 @@ def _relieved(protocol: Protocol, potential: Potential, seen: Seen) -> dict[str,
         "coverage": _covered(effect, truth),
         "width": _mean_known(effect.upper - effect.lower),
         "spread": _spread(effect.estimate),
+        "failed": (effect.status != Status.OK).mean(axis=0),
+        "fallback": _mean_known(fell),
         "better": significant & (direction * effect.estimate > 0),
     }
     return table | _contrast(contrast, effects, seen.group, sizes, alpha)
@@ -239,12 +248,27 @@ def _effects(protocol: Protocol, readout: Readout, seen: Seen, responders: bool)
     return (effect if responders else every), (None if seen.group is None else contrast)
 
 
-def _responds(readout: Readout, responder: Responder, instrument: Instrument) -> np.ndarray:
-    """Who responds, (replicate, slot): missing is no response."""
-    gain = (readout.before.value - readout.now.value) * (1 if instrument.better == "lower" else -1)
-    if responder.relative:
-        return readout.stayed & (gain >= responder.fall * factor(responder.unit, "1") * np.abs(readout.before.value))
-    return readout.stayed & (gain >= responder.fall * factor(responder.unit, instrument.unit))
+def _mixed(
+    protocol: Protocol, potential: Potential, readout: Readout, seen: Seen, small: Effect
+) -> tuple[Effect, np.ndarray]:
+    """The effect by the mixed model, and where it fell back from its first covariance, (replicate, size).
+
+    Below 20 randomised `small` stays, and the exact test decides. NaN where no model was fitted.
+    """
+    course = [(week, seen.at(protocol, potential, latents, week)) for week, latents in potential.course]
+    course.append((potential.endpoint.at, readout.now))
+    y = np.stack([np.where(seen.left >= week, one.value, np.nan) for week, one in course], axis=-1)
+    parts = {name: getattr(small, name).copy() for name in Effect.__dataclass_fields__}
+    fell = np.full(small.p.shape, np.nan)
+    for j, size in enumerate(protocol.evaluation.sizes):
+        if size < EXACT_BELOW:
+            continue
+        values = Values(*(column[:, :size] for column in readout.endpoint))
+        fit = fit_visits(y[:, :size], seen.recruited.treated[:, :size], values, alpha=protocol.evaluation.alpha)
+        for name, column in parts.items():
+            column[:, j] = getattr(fit, name)
+        fell[:, j] = np.where(fit.structure == "", np.nan, fit.structure != FALLBACK[0])
+    return Effect(**parts), fell
 
 
 def _contrast(
@@ -289,15 +313,15 @@ def _decides(protocol: Protocol, seen: Seen, endpoint: Observed, effect: Effect)
     return significant
 
 
-def _gate(protocol: Protocol, people: People, screening: Screening, reading: VisitValue) -> dict[str, float]:
-    """GATE figures of one batch; `reading` is the gate's, on the instrument's scale."""
+def _gate(protocol: Protocol, people: People, screening: Screening, gated: Gated) -> dict[str, float]:
+    """GATE figures of one batch."""
     assert protocol.gate is not None and people.raised is not None and people.again is not None
     gate, instrument = protocol.gate, Instrument.load(protocol.gate.measure)
     count = protocol.schedule[gate.measure].replicates
-    noise = visit_noise(screening, instrument, gate.side, baseline_week(protocol), count)
+    noise = visit_noise(screening, instrument, Visit(gate.side, baseline_week(protocol), count))
     again = visit_value(instrument, read(instrument, people.again[screening.person], noise)).value
-    here, passes = people.world.present[screening.person], gate_passes(protocol, reading)
-    return gate_figures(here, passes, people.raised, screening.person, again - reading.value)
+    here = people.world.present[screening.person]
+    return gate_figures(here, gated.passes, people.raised, screening.person, again - gated.reading.value)
 
 
 def _truth(effect: np.ndarray, recruited: Recruited, sizes: tuple[int, ...]) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from causalgia import __version__
-from causalgia.analysis.montecarlo import proportion_error
+from causalgia.analysis.montecarlo import BATCHES, batch_error, proportion_error
 from causalgia.design.batch import CHARACTERISTICS, SHARES, batch_characteristics
 from causalgia.design.claims import NAMES, REPLICATES
 from causalgia.design.gate import GATE
@@ -24,7 +24,6 @@ from causalgia.documents.units import factor
 from causalgia.population.worlds import worlds
 from causalgia.trial.tables import DAYS_A_MONTH
 
-BATCHES = 20
 Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
 
@@ -82,6 +81,7 @@ def _batches(plan: Plan, workers: int) -> Iterator[Batch]:
     with warnings.catch_warnings(), ProcessPoolExecutor(workers, get_context("fork"), _share, (plan,)) as pool:
         # Python warns of forking beside other threads; the children touch nothing but NumPy, which holds none.
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)  # JAX's, where posteriors were drawn before
         yield from pool.map(_shared_batch, range(BATCHES))
 
 
@@ -116,7 +116,7 @@ def _summary(plan: Plan, results: list[Batch]) -> xr.Dataset:
     for names, part, dims in ((CHARACTERISTICS, 0, ("world", "size")), (GATE, 1, ("world",))):
         for name in names:
             if name in results[0][part]:
-                mean, error = _mean(np.stack([result[part][name] for result in results]))
+                mean, error = batch_error(np.stack([result[part][name] for result in results]))
                 if name in SHARES:
                     trials = min(plan.replicates, REPLICATES if name in NAMES else plan.replicates) * len(results)
                     error = np.fmax(error, proportion_error(mean * trials, trials)[1])
@@ -136,13 +136,3 @@ def _summary(plan: Plan, results: list[Batch]) -> xr.Dataset:
             "version": __version__,
         },
     )
-
-
-def _mean(batches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over the batches that have a value and its standard error, NaN unless at least two have."""
-    known = np.isfinite(batches)
-    count = known.sum(axis=0)
-    mean = np.where(count > 1, np.where(known, batches, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
-    squares = np.where(known, (batches - mean) ** 2, 0).sum(axis=0)
-    error = np.sqrt(squares / np.maximum(count * (count - 1), 1))
-    return mean, np.where(count > 1, error, np.nan)

@@ -21,7 +21,8 @@ class Potential:
 
     `visits` is the endpoint's visit, and in a crossover that of the second period. `effect` (person,) is what the drug
     does, without what people expect of it; in a crossover half the difference of periods. `earlier` is the week of the
-    visit before the baseline with its untreated values (person,), where the schedule has one.
+    visit before the baseline with its untreated values (person,), where the schedule has one. `course` are the other
+    visits of a mixed model that decides, by week.
     """
 
     endpoint: Endpoint
@@ -30,6 +31,7 @@ class Potential:
     baseline: np.ndarray
     effect: np.ndarray
     earlier: tuple[float, np.ndarray] | None = None
+    course: tuple[tuple[float, np.ndarray], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,10 @@ def _potential(protocol: Protocol, world: World, endpoint: Endpoint) -> Potentia
         effect = (effect - (blind[1][1] - blind[1][0])) / 2
     week = earlier_visit(protocol, endpoint)
     earlier = None if week is None else (week, latent(world, instrument, endpoint.side, week)[0])
-    return Potential(endpoint, instrument, tuple(visits), baseline, effect, earlier)
+    mixed = protocol.analysis.decides == "mmrm" and endpoint == protocol.endpoints.relieved
+    weeks = protocol.model_visits[:-1] if mixed else ()
+    course = tuple((week, latent(world, instrument, endpoint.side, week)) for week in weeks)
+    return Potential(endpoint, instrument, tuple(visits), baseline, effect, earlier, course)
 
 
 def _people(protocol: Protocol, world: World) -> People:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from causalgia.analysis.relieved import Values
 from causalgia.design.plan import Potential, wounds_per_subject
 from causalgia.documents import Protocol
 from causalgia.documents.units import factor
-from causalgia.measurement.readings import Readings, VisitValue, visit_value
-from causalgia.trial.recruit import Recruited, Screening
+from causalgia.measurement.readings import Noise, Readings, VisitValue, visit_value
+from causalgia.trial.recruit import Recruited, Screening, Visit, visit_noise
 from causalgia.trial.tables import DAYS_A_MONTH
 from causalgia.trial.visits import leaving_week, observe
 
@@ -26,11 +27,17 @@ class Readout(NamedTuple):
     covariates: np.ndarray
     stayed: np.ndarray
 
+    @property
+    def endpoint(self) -> Values:
+        """The same as an analysis of one trial takes it."""
+        return Values(self.now.value, self.before.value, self.covariates, self.stayed)
+
 
 @dataclass(frozen=True)
 class Seen:
     """What an analysis needs besides the endpoint: recruits, their errors, when they left, their factors, the group
-    whose effect is compared with the others', and the trial's course.
+    whose effect is compared with the others', and the trial's course. `noises` keeps the errors by slot of the visits
+    that were read.
     """
 
     recruited: Recruited
@@ -39,6 +46,7 @@ class Seen:
     factors: list[np.ndarray]
     group: np.ndarray | None
     course: dict[str, np.ndarray]
+    noises: dict[tuple[str, Visit], Noise] = field(default_factory=dict)
 
     @classmethod
     def of(cls, protocol: Protocol, screening: Screening, recruited: Recruited, duration: np.ndarray) -> Seen:
@@ -62,46 +70,37 @@ class Seen:
     def first(self, count: int) -> Seen:
         """The first replicates alone, without a group or a course."""
         rows = slice(0, count)
-        recruited = Recruited(*(getattr(self.recruited, field.name)[rows] for field in fields(self.recruited)))
+        recruited = Recruited(*(getattr(self.recruited, one.name)[rows] for one in fields(self.recruited)))
         return Seen(recruited, self.screening, self.left[rows], [part[rows] for part in self.factors], None, {})
 
-    def values(self, protocol: Protocol, potential: Potential, recruited: Recruited | None = None) -> Readout:
-        """An endpoint's readings, of these recruits or of the same people in other arms."""
+    def of_arm(self, arm: int) -> Seen:
+        """The same people with the same errors, all of them in one arm."""
+        everybody = replace(self.recruited, arm=np.full_like(self.recruited.arm, arm))
+        return replace(self, recruited=everybody)
+
+    def values(self, protocol: Protocol, potential: Potential) -> Readout:
+        """An endpoint's readings."""
         endpoint = potential.endpoint
-
-        def at(latents: np.ndarray, week: float) -> VisitValue:
-            return self.at(protocol, potential, latents, week, recruited)
-
-        before, now = at(potential.baseline, endpoint.baseline), at(potential.visits[0], endpoint.at)
+        before = self.at(protocol, potential, potential.baseline, endpoint.baseline)
+        now = self.at(protocol, potential, potential.visits[0], endpoint.at)
         if endpoint.second is not None:
-            second = at(potential.visits[1], endpoint.second)
+            second = self.at(protocol, potential, potential.visits[1], endpoint.second)
             now = VisitValue((now.value - second.value) / 2, now.below)
         covariates = np.stack([before.value, *self.factors], axis=-1)
         return Readout(now, before, covariates, self.left >= endpoint.visits[-1])
 
-    def at(
-        self,
-        protocol: Protocol,
-        potential: Potential,
-        latents: np.ndarray,
-        week: float,
-        recruited: Recruited | None = None,
-    ) -> VisitValue:
+    def at(self, protocol: Protocol, potential: Potential, latents: np.ndarray, week: float) -> VisitValue:
         """One visit's value, the mean of its replicates, (replicate, slot)."""
-        return visit_value(potential.instrument, self.readings(protocol, potential, latents, week, recruited))
+        return visit_value(potential.instrument, self.readings(protocol, potential, latents, week))
 
-    def readings(
-        self,
-        protocol: Protocol,
-        potential: Potential,
-        latents: np.ndarray,
-        week: float,
-        recruited: Recruited | None = None,
-    ) -> Readings:
+    def readings(self, protocol: Protocol, potential: Potential, latents: np.ndarray, week: float) -> Readings:
         """One visit's readings (reading, replicate, slot); `latents` (regimen, person)."""
-        endpoint = potential.endpoint
-        visit = (endpoint.side, week, protocol.schedule[endpoint.measure].replicates)
-        return observe(potential.instrument, latents, recruited or self.recruited, self.screening, visit)
+        endpoint, instrument = potential.endpoint, potential.instrument
+        visit = Visit(endpoint.side, week, protocol.schedule[endpoint.measure].replicates)
+        key = (instrument.name, visit)
+        if key not in self.noises:
+            self.noises[key] = visit_noise(self.screening, instrument, visit, self.recruited)
+        return observe(instrument, latents, self.recruited, self.noises[key])
 
 
 def _months(protocol: Protocol, screened: np.ndarray) -> np.ndarray:

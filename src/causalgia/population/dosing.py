@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from causalgia.documents import Drug, InputError, expressions
+from causalgia.documents import Drug, InputError, Protocol, expressions
 from causalgia.documents.arms import Arm, Course
 from causalgia.documents.parameters import Parameter
 from causalgia.documents.schemas import Route
@@ -34,14 +34,14 @@ class Given(NamedTuple):
 def give(population: Population, arm: Arm, patients: xr.Dataset) -> Given:
     """The arm's drugs for the people of one world; amounts in mg and times in days.
 
-    Raises InputError where two courses want different values of one parameter: a model has one drug of a kind.
+    The drugs must fit the model, see `check_drugs`. Raises InputError where two courses want different values of one
+    parameter: a model has one drug of a kind.
     """
     parameters: dict[str, np.ndarray] = {}
     columns: list[Doses] = []
     immunogenic: set[str] = set()
     for course in arm.courses:
         drug = drug_of(course)
-        check_drug(population, drug)
         values = drug_values(population, drug, course.route or "", patients)
         for symbol, entry in drug.entries(course.route or "").items():
             if symbol not in population.kernel.all_parameters:
@@ -118,6 +118,20 @@ def drug_of(course: Course) -> Drug:
     return Drug.load(course.drug or "").with_kinetics(course.kinetics)
 
 
+def drugs_of(protocol: Protocol) -> list[Drug]:
+    """The drugs of the protocol, each once, those of the primary comparison's arm first."""
+    return [Drug.load(name) for name in _routes(protocol)]
+
+
+def _routes(protocol: Protocol) -> dict[str, list[str]]:
+    """By which routes each drug is given, in the order of `drugs_of`."""
+    arms = [protocol.arms[protocol.treatment], *protocol.arms.values()]
+    found: dict[str, list[str]] = {}
+    for course in (course for arm in arms for course in arm.courses):
+        found.setdefault(course.drug or "", []).append(course.route or "")
+    return found
+
+
 def drug_values(population: Population, drug: Drug, route: str, patients: xr.Dataset) -> dict[str, np.ndarray]:
     """A drug's parameters by a route, and covariates, (person,): each person's own, whatever the protocol."""
     typical = population.typical_of_drug(str(patients["world"].values), drug)
@@ -131,9 +145,15 @@ def drug_values(population: Population, drug: Drug, route: str, patients: xr.Dat
     return {name: array[ids] for name, array in (known | values).items()}
 
 
-def check_drug(population: Population, drug: Drug) -> None:
+def check_drugs(population: Population, protocol: Protocol) -> None:
+    """`check_drug` of every drug of the protocol, by the routes by which it is given."""
+    for drug, routes in zip(drugs_of(protocol), _routes(protocol).values(), strict=True):
+        check_drug(population, drug, dict.fromkeys(routes))
+
+
+def check_drug(population: Population, drug: Drug, routes: Iterable[str] | None = None) -> None:
     """Raises InputError where drug and model do not fit: a parameter that nothing reads, a unit of another kind, a
-    formula of what is not known, a route into no state, a share of nothing.
+    formula of what is not known, a route (of those named, or any) into no state, a share of nothing.
     """
     kernel = population.kernel
     check_names(f"{drug.path}, key", drug.values, (*kernel.all_parameters, *ANTIBODIES))
@@ -146,7 +166,7 @@ def check_drug(population: Population, drug: Drug) -> None:
         raise InputError(f"{drug.path}, key antibodies", f"no {missing[0]}", ", ".join(ANTIBODIES), "Add it.")
     for name in (None, *drug.alternatives):
         _check_values(population, drug.with_kinetics(name), f"alternatives.{name}.values." if name else "")
-    for name in drug.routes:
+    for name in drug.routes if routes is None else routes:
         _check_route(population, drug, name)
 
 

@@ -13,7 +13,7 @@ from causalgia.documents.arms import Arm
 from causalgia.documents.protocol import WITHOUT
 from causalgia.documents.units import factor
 from causalgia.engine import Events, Kernel, Solution, load_kernel, solve
-from causalgia.population.dosing import drug_of, give
+from causalgia.population.dosing import check_drugs, drugs_of, give
 from causalgia.population.patients import RTOL, Population, Progress, increments, model_page
 
 # Model outputs that instruments and figures read, beside the concentration of every drug.
@@ -28,9 +28,10 @@ def simulate(protocol: Protocol, patients: xr.Dataset, *, progress: Progress | N
     randomisation: weekly from screening to the end of follow-up, and every visit. Pain carries the placebo response
     from randomisation on, in every arm alike; in an open trial `expectation` (world, subject, time) is what it is
     multiplied by, beside, where people know of a drug. `status` (world, regimen, subject) is 0 where the integration
-    succeeded.
+    succeeded. Raises InputError where a drug does not fit the model.
     """
     population = Population.load(patients.attrs["condition_path"], prior=not patients.attrs["posterior"])
+    check_drugs(population, protocol)
     week = factor(protocol.unit, "week")
     weekly = np.arange(np.floor(protocol.first_visit * week), np.ceil(protocol.follow_up * week) + 0.5)
     times = np.union1d(weekly, [time for row in protocol.schedule.values() for time in row.at])
@@ -66,8 +67,7 @@ def simulate(protocol: Protocol, patients: xr.Dataset, *, progress: Progress | N
 
 def concentrations(protocol: Protocol) -> tuple[str, ...]:
     """Outputs that hold the serum concentrations of the protocol's drugs, that of the primary arm's first."""
-    arms = [protocol.arms[protocol.treatment], *protocol.arms.values()]
-    return tuple(dict.fromkeys(drug_of(course).concentration for arm in arms for course in arm.courses))
+    return tuple(dict.fromkeys(drug.concentration for drug in drugs_of(protocol)))
 
 
 class Treated(NamedTuple):

@@ -206,9 +206,7 @@ class Population:
 
     def follow(self, world: str, injured: int, *, seed: int) -> xr.Dataset:
         """Those of the first `injured` people who meet the criteria at their entry, in one world: see `sample`."""
-        history = self._history(world, 0, injured, seed, None)
-        patients = self._patients({world: history}, {world: np.flatnonzero(history.meets)}, seed)
-        return patients.isel(world=0)
+        return self._patients({world: self._history(world, 0, injured, seed, None)}, seed).isel(world=0)
 
     def sample(self, subjects: int, *, seed: int, progress: Progress | None = None) -> xr.Dataset:
         """`subjects` enrolled virtual patients in every structural world.
@@ -222,23 +220,21 @@ class Population:
         """
         if subjects < 1:
             raise InputError("subjects", str(subjects), "at least 1", "Ask for more.")
-        histories = {world: self._enrol(world, subjects, seed, progress) for world in self.condition.worlds}
-        ids = {world: np.flatnonzero(history.meets)[:subjects] for world, history in histories.items()}
-        return self._patients(histories, ids, seed)
+        return self._patients({w: self._enrol(w, subjects, seed, progress) for w in self.condition.worlds}, seed)
 
     def _enrol(self, world: str, subjects: int, seed: int, progress: Progress | None) -> History:
-        """Histories of as many people as it takes for `subjects` of them to meet the criteria in one world."""
+        """The first `subjects` who meet the criteria in one world, of as many people as that takes."""
         parts: list[History] = []
         done, people, enrolled = 0, 2 * subjects + 64, 0
         while enrolled < subjects:
             parts.append(self._history(world, done, people, seed, progress))
-            done, enrolled = people, enrolled + int(parts[-1].meets.sum())
+            done, enrolled = people, enrolled + len(parts[-1].number)
             if enrolled < done / 1000:
                 found = f"{enrolled} of {done} people who meet them"
                 where = f"{self.condition.path}, key history.criteria"
                 raise InputError(where, found, "at least 1 in 1000", "Relax them.")
             people = done + int((subjects - enrolled) * done / enrolled * 1.05) + 64
-        return History.join(parts)
+        return History.join(parts, subjects)
 
     def draw(self, world: str, people: int, seed: int) -> dict[str, np.ndarray]:
         """Covariates and individual parameters of one world, (person,), in the documents' units."""
@@ -275,11 +271,12 @@ class Population:
 
     def _history(self, world: str, first: int, last: int, seed: int, progress: Progress | None) -> History:
         """From rest through the injury to entry, for the people from number `first` to before `last` in one world."""
-        people = last - first
-        values = {name: value[first:] for name, value in self.draw(world, last, seed).items()}
-        entries = {**self.entries, **self.condition.worlds[world].values}
-        history = self.condition.history
-        entry = self._entry(world, last, seed)[first:]
+        people, entries, history = last - first, self.entries_of(world), self.condition.history
+        drawn = self.draw(world, last, seed)
+        entry = draw({"entry": history.entry}, seed, last, drawn, {})["entry"][first:] * factor(
+            history.entry.unit, "day"
+        )
+        values = {name: value[first:] for name, value in drawn.items()}
         settle = history.settle.typical * factor(history.settle.unit, "day")
         parameters = self.matrix(values, entries, people)
         causes = np.column_stack([values[ONSET[state]] for state in self.onset])
@@ -295,37 +292,32 @@ class Population:
         readings = {name: solution.values[:, 0, j] for j, name in enumerate(self.kernel.outputs)}
         meets = np.asarray(expressions.evaluate(history.criteria, {**readings, **values, "duration": entry}), bool)
         values["PHA"] = values["PHA"] * factor(entries["PHA"].unit, "day")
+        kept = np.flatnonzero(meets & (solution.status == 0))
         return History(
-            values, parameters, solution.final, entry, meets & (solution.status == 0), int((solution.status != 0).sum())
+            first + kept,
+            {name: values[name][kept] for name in (*self.condition.covariates, *OUTSIDE)},
+            parameters[kept],
+            solution.final[kept],
+            entry[kept],
+            int((solution.status != 0).sum()),
         )
 
-    def _entry(self, world: str, people: int, seed: int) -> np.ndarray:
-        """Days from injury to entry (person,)."""
-        history = self.condition.history
-        known = self.draw(world, people, seed) if history.entry.covariates or history.entry.formula else {}
-        return draw({"entry": history.entry}, seed, people, known, {})["entry"] * factor(history.entry.unit, "day")
-
-    def _patients(self, histories: dict[str, History], ids: dict[str, np.ndarray], seed: int) -> xr.Dataset:
-        worlds = list(histories)
+    def _patients(self, histories: dict[str, History], seed: int) -> xr.Dataset:
+        worlds, every = list(histories), list(histories.values())
         titles = [self.condition.worlds[world].title for world in worlds]
         weights = self.posterior.weights if self.posterior is not None else {}
         prior = [weights.get(world, self.condition.worlds[world].weight) for world in worlds]
 
-        def gather(arrays: list[np.ndarray]) -> np.ndarray:
-            return np.stack([array[ids[world]] for world, array in zip(worlds, arrays, strict=True)])
-
-        every = list(histories.values())
         data: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
-            name: (("world", "subject"), gather([h.values[name] for h in every]))
-            for name in (*self.condition.covariates, *OUTSIDE)
+            name: (("world", "subject"), np.stack([h.values[name] for h in every])) for name in every[0].values
         }
         data |= {
-            "id": (("world", "subject"), np.stack([ids[world] for world in worlds])),
-            "duration": (("world", "subject"), gather([h.entry for h in every])),
-            "parameter": (("world", "subject", "symbol"), gather([h.parameters for h in every])),
-            "state": (("world", "subject", "compartment"), gather([h.state for h in every])),
-            "injured": (("world",), np.array([ids[world].max(initial=-1) + 1 for world in worlds])),
-            "failed": (("world",), np.array([histories[world].failed for world in worlds])),
+            "id": (("world", "subject"), np.stack([h.number for h in every])),
+            "duration": (("world", "subject"), np.stack([h.entry for h in every])),
+            "parameter": (("world", "subject", "symbol"), np.stack([h.parameters for h in every])),
+            "state": (("world", "subject", "compartment"), np.stack([h.state for h in every])),
+            "injured": (("world",), np.array([h.number.max(initial=-1) + 1 for h in every])),
+            "failed": (("world",), np.array([h.failed for h in every])),
         }
         return xr.Dataset(
             data,
@@ -350,23 +342,23 @@ class Population:
 
 @dataclass(frozen=True)
 class History:
-    """One world's people at entry."""
+    """One world's people who meet the criteria at entry, by rising number, and how many of all could not be solved."""
 
+    number: np.ndarray
     values: dict[str, np.ndarray]
     parameters: np.ndarray
     state: np.ndarray
     entry: np.ndarray
-    meets: np.ndarray
     failed: int
 
     @classmethod
-    def join(cls, parts: list[History]) -> History:
-        """The histories of consecutive people as one."""
+    def join(cls, parts: list[History], people: int) -> History:
+        """The first `people` of the histories of consecutive people."""
         return cls(
-            {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values},
-            np.concatenate([part.parameters for part in parts]),
-            np.concatenate([part.state for part in parts]),
-            np.concatenate([part.entry for part in parts]),
-            np.concatenate([part.meets for part in parts]),
+            np.concatenate([part.number for part in parts])[:people],
+            {name: np.concatenate([part.values[name] for part in parts])[:people] for name in parts[0].values},
+            np.concatenate([part.parameters for part in parts])[:people],
+            np.concatenate([part.state for part in parts])[:people],
+            np.concatenate([part.entry for part in parts])[:people],
             sum(part.failed for part in parts),
         )

@@ -80,23 +80,26 @@ class World:
         Without `expectation` it is what the regimen does, not what people who know of it report.
         """
         at = int(np.flatnonzero(self.outcomes["time"].values == week)[0])
-        values = self._revealed(name, at)
+        values = self._revealed(name, self.source, self.row, at)
         if name != "NRS" or not expectation or not any(self.aware):
             return values
         left = self._mask(self.outcomes["expectation"].values[self.source, self.row, at])
         return np.where(np.array(self.aware)[:, None], values * left, values)
 
     def course(self, name: str) -> np.ndarray:
-        """A model output at all times, (regimen, person, time)."""
-        return self._revealed(name, slice(None))
+        """A model output of those enrolled in this world at all times, (regimen, person, time)."""
+        here = np.flatnonzero(self.present)
+        return self._revealed(name, self.source[here], self.row[here], slice(None))
 
-    def _revealed(self, name: str, at: int | slice) -> np.ndarray:
+    def _revealed(self, name: str, source: np.ndarray, row: np.ndarray, at: int | slice) -> np.ndarray:
         values = self.outcomes[name].values
         known = list(self.outcomes["regimen"].values)
         rule = self.rule_of((name,))
         result: list[np.ndarray] = []
         for regimen in self.order:
-            rows = self._mask(values[self.source, known.index(regimen), self.row, at])
+            rows = values[source, known.index(regimen), row, at]
+            if isinstance(at, int):
+                rows = self._mask(rows)
             if result and rule == "control":
                 rows = result[0]
             elif result and rule == "shift":
@@ -105,7 +108,7 @@ class World:
         return np.stack(result)
 
     def _mask(self, values: np.ndarray) -> np.ndarray:
-        return np.where(self.present if values.ndim == 1 else self.present[:, None], values, np.nan)
+        return np.where(self.present, values, np.nan)
 
 
 def worlds(outcomes: xr.Dataset, order: tuple[str, ...], aware: tuple[bool, ...] | None = None) -> dict[str, World]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from causalgia.report.dots import Group, Row, Scene, dots
 from causalgia.report.svg import (
     CONTROL,
     INK,
     MUTED,
     RULE,
-    SMALL,
+    SOLID,
     STRUCTURAL,
     STYLE,
     TREATED,
+    Look,
     axis_name,
     finish,
     heading,
@@ -23,10 +26,12 @@ from causalgia.report.words import fixed, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Json = dict[str, Any]
 WIDTH = 640.0
 RATIOS, DIFFERENCES = ("raised", "lowered"), ("relieved", "mediated", "spared")
+MAIN, BESIDE = Look(INK, "o", SOLID, INK), Look(MUTED, "o", SOLID, MUTED)
 LABELS = {
     "raised": "affected / contralateral",
     "lowered": "lowered",
@@ -43,8 +48,10 @@ def figures(answers: Json, courses: list[Json], control: str) -> dict[str, str]:
     unit = next((row["unit"] for row in courses if row["endpoint"] == "lowered"), "")
     with matplotlib.rc_context(STYLE):
         drawn = {
-            "forest-ratios": _forest(answers, RATIOS, "Ratios of TNF", ratio=True),
-            "forest-differences": _forest(answers, DIFFERENCES, "Effects on the clinical endpoint", ratio=False),
+            "forest-ratios": _forest(answers, RATIOS, "Ratios of TNF", "ratio (1 = no difference)", ratio=True),
+            "forest-differences": _forest(
+                answers, DIFFERENCES, "Effects on the clinical endpoint", "difference (0 = none)", ratio=False
+            ),
             "responders": _responders(answers["relieved"]["series"].get("responders", []), control),
             "course-lowered": _course([row for row in courses if row["endpoint"] == "lowered"], control, True),
             "course-relieved": _course([row for row in courses if row["endpoint"] == "relieved"], control, False),
@@ -70,28 +77,21 @@ def standalone(text: str) -> str:
     return text.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ', 1) + "\n"
 
 
-def _forest(answers: Json, keys: tuple[str, ...], title: str, *, ratio: bool) -> str:
-    rows: list[tuple[str, Json]] = []
+def _forest(answers: Json, keys: tuple[str, ...], title: str, axis: str, *, ratio: bool) -> str:
+    rows: list[Row] = []
     for key in (*keys, *(name for name in answers if name.startswith(f"{keys[-1 if ratio else 0]} "))):
         if _whole(answers[key]):
             parts = [] if ratio else [c for c in answers[key]["companions"] if _whole(c) and _same_scale(c)]
-            rows += [(LABELS.get(key, key), answers[key]), *((f"  {part['name']}", part) for part in parts)]
+            rows += [_row(LABELS.get(key, key), answers[key], MAIN), *(_row(c["name"], c, BESIDE) for c in parts)]
     if not rows:
         return ""
-    figure, axes = panel(WIDTH, 70 + 26 * len(rows), (210, 150, 40, 34))
-    for y, (label, row) in enumerate(reversed(rows)):
-        colour = MUTED if label.startswith("  ") else INK
-        axes.plot([row["lower"], row["upper"]], [y, y], color=colour, linewidth=2)
-        axes.plot([row["estimate"]], [y], color=colour, marker="o", markersize=6)
-        axes.text(-0.03, y, label.strip(), transform=axes.get_yaxis_transform(), ha="right", va="center", color=colour)
-        text = f"{fixed(row['estimate'])} ({fixed(row['lower'])} to {fixed(row['upper'])})"
-        axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center", size=SMALL)
-    if ratio:
-        axes.set_xscale("log")
-        plain_log(axes.xaxis)
-    _bare(axes, len(rows), 1.0 if ratio else 0.0)
-    heading(axes, title)
-    return finish(figure, f"forest-{'ratio' if ratio else 'difference'}", title)
+    scene = Scene(axis, zero=1.0 if ratio else 0.0, log=ratio, width=WIDTH)
+    return dots(f"forest-{'ratio' if ratio else 'difference'}", [Group(title, rows)], scene, title)
+
+
+def _row(label: str, row: Json, look: Look) -> Row:
+    text = f"{fixed(row['estimate'])} ({fixed(row['lower'])} to {fixed(row['upper'])})"
+    return Row(label, row["estimate"], row["lower"], row["upper"], look, text)
 
 
 def _whole(row: Json) -> bool:
@@ -103,27 +103,26 @@ def _same_scale(row: Json) -> bool:
     return "log marker" not in row["name"]
 
 
-def _bare(axes: Axes, rows: int, reference: float) -> None:
-    axes.set_ylim(-0.7, rows - 0.3)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.axvline(reference, color=RULE, linewidth=1, zorder=0)
-
-
 def _colours(arms: list[str], control: str) -> dict[str, str]:
     others = iter((TREATED, *STRUCTURAL))
     return {arm: CONTROL if arm == control else next(others, INK) for arm in arms}
 
 
+def _by_arm(rows: list[Json], control: str) -> tuple[Figure, Axes, Iterator[tuple[list[Json], str]]]:
+    """A panel with the arms named beside it, and each arm's rows with its colour."""
+    figure, axes = panel(WIDTH, 320, (60, 130, 46, 40))
+    colours = _colours(list(dict.fromkeys(row["arm"] for row in rows)), control)
+    for k, (arm, colour) in enumerate(colours.items()):
+        axes.text(1.02, 0.95 - 0.08 * k, arm, transform=axes.transAxes, color=colour)
+    return figure, axes, (([row for row in rows if row["arm"] == arm], colour) for arm, colour in colours.items())
+
+
 def _responders(rows: list[Json], control: str) -> str:
     if not rows:
         return ""
-    figure, axes = panel(WIDTH, 320, (60, 130, 46, 40))
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    for k, (arm, colour) in enumerate(_colours(arms, control).items()):
-        own = [row for row in rows if row["arm"] == arm]
+    figure, axes, arms = _by_arm(rows, control)
+    for own, colour in arms:
         axes.plot([row["percent"] for row in own], [100 * row["share"] for row in own], color=colour, linewidth=2)
-        axes.text(1.02, 0.95 - 0.08 * k, arm, transform=axes.transAxes, color=colour)
     axes.set_xlabel("at least so many per cent better than at baseline")
     axes.set_xlim(0, 100)
     axes.set_ylim(0, 100)
@@ -135,14 +134,11 @@ def _course(rows: list[Json], control: str, log: bool) -> str:
     rows = [row for row in rows if row["estimate"] is not None]
     if not rows:
         return ""
-    figure, axes = panel(WIDTH, 320, (60, 130, 46, 40))
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    for k, (arm, colour) in enumerate(_colours(arms, control).items()):
-        own = [row for row in rows if row["arm"] == arm]
+    figure, axes, arms = _by_arm(rows, control)
+    for k, (own, colour) in enumerate(arms):
         weeks = [row["week"] + 0.08 * k for row in own]
         axes.plot(weeks, [row["estimate"] for row in own], color=colour, marker="o", markersize=4)
         axes.vlines(weeks, [r["lower"] for r in own], [r["upper"] for r in own], color=colour, linewidth=1)
-        axes.text(1.02, 0.95 - 0.08 * k, arm, transform=axes.transAxes, color=colour)
     if log:
         axes.set_yscale("log")
         plain_log(axes.yaxis)

@@ -39,8 +39,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Scene:
-    """What the rows share: the axis with its unit, values drawn as a solid and as dashed lines, the kind of axis, and
-    values that it must reach.
+    """What the rows share: the axis with its unit, values drawn as a solid and as dashed lines, the kind of axis,
+    values that it must reach, and the width of all.
     """
 
     axis: str
@@ -48,6 +48,7 @@ class Scene:
     dashed: Sequence[float] = ()
     log: bool = False
     reach: Sequence[float] = ()
+    width: float = WIDE
 
 
 def dots(key: str, groups: Sequence[Group], scene: Scene, alt: str) -> str:
@@ -57,7 +58,7 @@ def dots(key: str, groups: Sequence[Group], scene: Scene, alt: str) -> str:
     height = ROW * len(rows) + HEAD * titles + FOOT + 12
     left = 18 + CHARACTER * max(len(row.label) for row in rows)
     right = 16 + CHARACTER * max(len(row.text) for row in rows)
-    figure, axes = panel(WIDE, height, (left, right, FOOT, 12))
+    figure, axes = panel(scene.width, height, (left, right, FOOT, 12))
     axes.set_ylim(height - FOOT - 12, 0)
     _axis(axes, rows, scene)
     y = 0.0

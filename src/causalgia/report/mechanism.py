@@ -39,7 +39,7 @@ def mediation(table: Json) -> list[Drawing]:
     panels = [
         dots(
             "mediated",
-            [Group("Trials that find a path through TNF", claims)],
+            [Group("Trials that find relief, and a path through TNF", claims)],
             Scene("% of trials", dashed=[100 * protocol["alpha"]]),
             f"{title}.",
         )
@@ -48,8 +48,9 @@ def mediation(table: Json) -> list[Drawing]:
         scene = Scene(f"effect through TNF ({scale.unit})")
         panels.append(dots("paths", paths, scene, f"Indirect effect, true and as estimated, {scale.unit}."))
     note = (
-        "Hollow: worlds without such a path, where every claim of it is false. Of the trials with 20 analysed in each "
-        "arm; lines: two Monte Carlo standard errors. Estimate: the median of trials."
+        "Hollow: worlds without such a path, where every claim of it is false. A claim: the total effect and the part "
+        "through TNF are both significant, to the same side. Of the trials with 20 analysed in each arm; lines: two "
+        "Monte Carlo standard errors. Estimate: the median of trials."
     )
     data: list[list[Any]] = [
         ["world", "share that claims", "standard error", "true effect through TNF", "median estimate"]

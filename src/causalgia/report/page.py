@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalgia.documents.writing import write_text
 from causalgia.report.verdict import predicted
 from causalgia.report.words import Scale, between, fixed, listed, number, p_value, percent, scale_of
 
@@ -82,10 +83,7 @@ def report(
     from causalgia.report.results import results
 
     path = Path(path)
-    text = page(results(protocol, outcomes, trial, answers, characteristics))
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_text(path, page(results(protocol, outcomes, trial, answers, characteristics)))
     return path
 
 

@@ -12,8 +12,7 @@ from causalgia.documents.reader import LIBRARY
 from causalgia.evidence.base import Evidence
 from causalgia.evidence.check import named
 from causalgia.evidence.words import FOLDER
-from causalgia.population.dosing import drug_of
-from causalgia.trial.harm import drugs_of
+from causalgia.population.dosing import drug_of, drugs_of
 
 Json = dict[str, Any]
 # What assumed numbers mean where neither their name nor the model page says so.

@@ -11,28 +11,30 @@ import xarray as xr
 
 from causalgia import __version__
 from causalgia.analysis.answers import Answer
-from causalgia.analysis.tables import Subjects
+from causalgia.analysis.montecarlo import BATCHES, batch_error
+from causalgia.analysis.relieved import CURVE
 from causalgia.design.batch import CHARACTERISTICS
 from causalgia.design.gate import GATE
 from causalgia.design.plan import wounds_per_subject
 from causalgia.documents import Condition, Drug, Instrument, Protocol, streams
 from causalgia.documents.protocol import Endpoint, PublishedResult
 from causalgia.documents.units import factor
+from causalgia.documents.writing import clean
 from causalgia.measurement.readings import Noise, from_scale, read, visit_value
+from causalgia.population.dosing import drugs_of
 from causalgia.population.outcomes import concentrations
 from causalgia.population.worlds import World, worlds
 from causalgia.report.posterior import calibration
 from causalgia.report.provenance import assumed, documents, sources
 from causalgia.report.summary import summary
 from causalgia.report.verdict import verdict
-from causalgia.trial.harm import drugs_of, harm_rates
+from causalgia.trial.harm import harm_rates
 from causalgia.trial.visits import latent
 
 Tables = dict[str, pl.DataFrame]
 Json = dict[str, Any]
-BATCHES = 20
+Characteristics = dict[str, np.ndarray]
 BANDS = (10, 25, 50, 75, 90)
-CURVE = tuple(range(0, 105, 5))
 TRAJECTORIES = {"Cp": "mg/L", "TNF": "pg/mL", "total": "pg/mL", "NRS": "score"}
 
 
@@ -58,7 +60,7 @@ def results(
         "trial": {
             "world": trial["truth"]["WORLD"][0] if "truth" in trial else None,
             "flow": _flow(protocol, trial),
-            "curve": _curve(protocol, trial),
+            "curve": _curve(protocol, answers),
             "answers": {key: asdict(answer) for key, answer in answers.items()},
         },
         "evaluation": evaluation(characteristics),
@@ -147,7 +149,7 @@ def _population(protocol: Protocol, world: World) -> Json:
             )
         )
         seen = visit_value(instrument, read(instrument, potential, Noise(noise.day, noise.replicate[None]))).value
-        simulated = [_with_error(from_scale(instrument, seen), percent) for percent in (25, 50, 75)]
+        simulated = _percentiles(from_scale(instrument, seen), (25, 50, 75))
         rows.append(row.model_dump() | {"simulated": simulated, "title": instrument.title})
     symptoms = {}
     for name in ("NRS", "dTemp", "Oed", "Motor"):
@@ -170,14 +172,11 @@ def _population(protocol: Protocol, world: World) -> Json:
     }
 
 
-def _with_error(values: np.ndarray, percent: float) -> Json:
-    """A percentile with its standard error over 20 disjoint batches."""
-    parts = [np.percentile(part, percent) for part in np.array_split(values, BATCHES)]
-    return {
-        "percent": percent,
-        "value": float(np.percentile(values, percent)),
-        "se": float(np.std(parts, ddof=1) / np.sqrt(BATCHES)),
-    }
+def _percentiles(values: np.ndarray, percents: tuple[float, ...]) -> list[Json]:
+    """Percentiles with their standard errors over 20 disjoint batches."""
+    _, errors = batch_error([np.percentile(part, percents) for part in np.array_split(values, BATCHES)])
+    found = zip(percents, np.percentile(values, percents).tolist(), errors.tolist(), strict=True)
+    return [{"percent": percent, "value": value, "se": se} for percent, value, se in found]
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> Json:
@@ -185,22 +184,20 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> Json:
         return float(np.corrcoef(np.argsort(np.argsort(x)), np.argsort(np.argsort(y)))[0, 1])
 
     parts = [rho(x, y) for x, y in zip(np.array_split(a, BATCHES), np.array_split(b, BATCHES), strict=True)]
-    return {"value": rho(a, b), "se": float(np.std(parts, ddof=1) / np.sqrt(BATCHES))}
+    return {"value": rho(a, b), "se": float(batch_error(parts)[1])}
 
 
 def _trajectories(protocol: Protocol, world: World) -> Json:
     """Percentiles of potential outcomes over time, for both arms."""
-    people = np.flatnonzero(world.present)
     weeks = [float(week) for week in world.outcomes["time"].values]
     table: Json = {"weeks": weeks, "percentiles": list(BANDS), "units": TRAJECTORIES}
-    drug = concentrations(protocol)[0]
-    for name in TRAJECTORIES:
-        if name == "total":
-            value = world.course("TNF") + world.course("bound")
-        else:
-            value = world.course(drug if name == "Cp" else name)
-        by_week = np.ascontiguousarray(value[:, people].transpose(2, 0, 1))
-        control, treated = np.percentile(by_week, BANDS, axis=2).transpose(2, 1, 0)  # (regimen, week, percentile)
+    free = world.course("TNF")
+    courses = {"Cp": world.course(concentrations(protocol)[0]), "TNF": free, "total": free + world.course("bound")}
+    for name, value in (courses | {"NRS": world.course("NRS")}).items():
+        by_week = np.ascontiguousarray(value.transpose(2, 0, 1))
+        by_week.sort(axis=2)  # vectorised, unlike the search for ten places that follows
+        bands = np.percentile(by_week, BANDS, axis=2, overwrite_input=True)
+        control, treated = bands.transpose(2, 1, 0)  # (regimen, week, percentile)
         table[name] = {protocol.control: control.tolist(), protocol.treatment: treated.tolist()}
     return table
 
@@ -223,25 +220,18 @@ def _flow(protocol: Protocol, trial: Tables) -> Json:
     }
 
 
-def _curve(protocol: Protocol, trial: Tables) -> Json | None:
+def _curve(protocol: Protocol, answers: dict[str, Answer]) -> Json | None:
     """Share of each arm that improved by at least so many per cent of baseline; a missing value is no improvement.
 
     None in a crossover, whose endpoint is no change from baseline.
     """
-    endpoint = protocol.endpoints.relieved
-    if endpoint.second is not None:
+    if protocol.endpoints.relieved.second is not None:
         return None
-    better = -1.0 if Instrument.load(endpoint.measure).better == "lower" else 1.0
-    subjects = Subjects.read(protocol, trial)
-    arm_of = dict(trial["adsl"].select("USUBJID", "ARM").iter_rows())
-    arms = np.array([arm_of[name] for name in subjects.ids])
-    y, covariates, seen = subjects.endpoint(protocol, trial, endpoint)
-    baseline = covariates[:, 0]
-    gain = np.where(seen, better * (y[:, 0] - baseline), -np.inf)
-    enough = np.array(CURVE)[:, None] / 100 * np.where(seen, np.abs(baseline), 0.0)
-    reached = (gain >= enough) & seen
-    shares = {arm: reached[:, arms == arm].mean(axis=1).tolist() for arm in protocol.arms}
-    return {"percent": list(CURVE), "arms": shares}
+    shares: dict[str, dict[int, float]] = {}
+    for key, answer in answers.items():
+        for row in answer.series.get("responders", []) if key.split(" ")[0] == "relieved" else ():
+            shares.setdefault(row["arm"], {})[row["percent"]] = row["share"]
+    return {"percent": list(CURVE), "arms": {arm: list(shares[arm].values()) for arm in protocol.arms}}
 
 
 def evaluation(characteristics: xr.Dataset) -> Json:
@@ -249,22 +239,24 @@ def evaluation(characteristics: xr.Dataset) -> Json:
     primary = _comparison(characteristics, 0)
     table: Json = {"replicates": int(characteristics.attrs["replicates"]), "worlds": {}}
     table["meaning"] = {**CHARACTERISTICS, **GATE}
-    for w, world in enumerate(primary["world"].values):
+    for w, world in enumerate(primary["world"]):
         sizes = {
             str(size): {name: _cell(primary, name, (w, s)) for name in CHARACTERISTICS}
-            for s, size in enumerate(primary["size"].values)
+            for s, size in enumerate(primary["size"])
         }
         gate = {name: _cell(primary, name, (w,)) for name in GATE if name in primary}
         table["worlds"][str(world)] = {"sizes": sizes, "gate": gate}
     return table
 
 
-def _comparison(characteristics: xr.Dataset, place: int) -> xr.Dataset:
-    return characteristics.isel(comparison=place) if "comparison" in characteristics.dims else characteristics
+def _comparison(characteristics: xr.Dataset, place: int) -> Characteristics:
+    """All figures of one comparison, and its axes, by name."""
+    part = characteristics.isel(comparison=place) if "comparison" in characteristics.dims else characteristics
+    return {str(name): array.values for name, array in part.variables.items()}
 
 
-def _cell(characteristics: xr.Dataset, name: str, at: tuple[int, ...]) -> Json:
-    return {"value": float(characteristics[name].values[at]), "se": float(characteristics[f"{name}_se"].values[at])}
+def _cell(part: Characteristics, name: str, at: tuple[int, ...]) -> Json:
+    return {"value": float(part[name][at]), "se": float(part[f"{name}_se"][at])}
 
 
 COMPARED = ("lowered", "truth_lowered", "relieved", "truth", "bias", "width")
@@ -276,8 +268,7 @@ def _comparisons(protocol: Protocol, characteristics: xr.Dataset) -> list[Json]:
     for place, arm in enumerate(protocol.order[1:]):
         part = _comparison(characteristics, place)
         worlds = {
-            str(world): {name: _cell(part, name, (w, -1)) for name in COMPARED}
-            for w, world in enumerate(part["world"].values)
+            str(world): {name: _cell(part, name, (w, -1)) for name in COMPARED} for w, world in enumerate(part["world"])
         }
         rows.append({"arm": arm, "control": protocol.control, "worlds": worlds})
     return rows if len(rows) > 1 else []
@@ -296,8 +287,8 @@ def _published(row: PublishedResult, protocol: Protocol, characteristics: xr.Dat
     part = _comparison(characteristics, protocol.order.index(arm) - 1)
     tail = "_lowered" if row.endpoint == "lowered" else ""
     chance, predicted = {}, {}
-    for w in np.flatnonzero(part["structural"].values).tolist():
-        world = str(part["world"].values[w])
+    for w in np.flatnonzero(part["structural"]).tolist():
+        world = str(part["world"][w])
         found = _cell(part, row.endpoint, (w, -1))
         chance[world] = found if row.significant else {"value": 1 - found["value"], "se": found["se"]}
         truth, bias, spread = (_cell(part, f"{name}{tail}", (w, -1))["value"] for name in ("truth", "bias", "spread"))
@@ -323,18 +314,3 @@ def _harm(protocol: Protocol) -> Json:
             {"drug": drug.title, **row.model_dump()} for drug in drugs_of(protocol) for row in drug.contraindications
         ],
     }
-
-
-def clean(value: Any) -> Any:
-    """The same structure with plain Python numbers and None for what is not a finite number."""
-    if isinstance(value, dict):
-        return {str(key): clean(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [clean(part) for part in value]
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value

@@ -15,10 +15,9 @@ from causalgia.documents.weighing import Therapies, Weights
 from causalgia.engine import load_kernel, solve
 from causalgia.evidence import check as evidence
 from causalgia.measurement import readings
-from causalgia.population.dosing import check_drug
+from causalgia.population.dosing import check_drug, drugs_of
 from causalgia.population.outcomes import OUTPUTS
 from causalgia.population.patients import ONSET, OUTSIDE, Population, check_names, model_page
-from causalgia.trial.harm import drugs_of
 
 DOCUMENTS = (Protocol, Condition, Drug, Instrument, Parameters, Patient, Targets, Therapies, Weights)
 KINDS: dict[str, type[Document]] = {kind.KIND: kind for kind in DOCUMENTS}

@@ -8,6 +8,7 @@ from causalgia.documents import Drug, Protocol
 from causalgia.documents.arms import Arm, Course
 from causalgia.documents.parameters import Parameter
 from causalgia.documents.units import quantity
+from causalgia.population.dosing import drugs_of
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,6 @@ def harm_rates(protocol: Protocol) -> list[Harm]:
         for row, event in enumerate(drug.adverse_events):
             listed.setdefault(event.term, []).append((drug, row))
     return [_harm(protocol, term, entries) for term, entries in listed.items()]
-
-
-def drugs_of(protocol: Protocol) -> list[Drug]:
-    """The drugs of the protocol, each once, those of the primary comparison's arm first."""
-    arms = [protocol.arms[protocol.treatment], *protocol.arms.values()]
-    names = dict.fromkeys(course.drug for arm in arms for course in arm.courses)
-    return [Drug.load(name or "") for name in names]
 
 
 def _harm(protocol: Protocol, term: str, entries: list[tuple[Drug, int]]) -> Harm:

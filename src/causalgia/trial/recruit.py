@@ -7,8 +7,9 @@ another only by what happens in it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,16 +31,20 @@ class Screening:
 
     def normal(self, *name: str | int) -> np.ndarray:
         """Standard normals (replicate, place), the same for every world that asks by this name."""
-        if name not in self.drawn:
-            self.drawn[name] = self.generator(*name).standard_normal(self.person.shape[::-1]).T
-        return self.drawn[name]
+        return self._once(np.random.Generator.standard_normal, name)
 
     def uniform(self, *name: str | int) -> np.ndarray:
-        """Uniforms (replicate, place)."""
-        return self.generator(*name).random(self.person.shape[::-1]).T
+        """Uniforms (replicate, place), the same for every world that asks by this name."""
+        return self._once(np.random.Generator.random, name)
+
+    def _once(self, draw: Callable[..., np.ndarray], name: tuple[str | int, ...]) -> np.ndarray:
+        """Numbers (replicate, place), drawn place by place, so that more places change none of the first."""
+        if name not in self.drawn:
+            self.drawn[name] = np.ascontiguousarray(draw(self.generator(*name), self.person.shape[::-1]).T)
+        return self.drawn[name]
 
     def generator(self, *name: str | int) -> np.random.Generator:
-        """The stream of one name. Arrays are drawn place by place, so that more places change none of the first."""
+        """The stream of one name."""
         return streams.generator(self.seed, *self.purpose, *name)
 
 
@@ -48,7 +53,7 @@ def screen_again(
 ) -> Screening:
     """`places` people of `pool` for each replicate, drawn with replacement: a pool stands for an endless population."""
     drawn = streams.generator(seed, *purpose, "order").integers(len(pool), size=(places, replicates)).T
-    return Screening(seed, purpose, np.ascontiguousarray(pool.astype(np.int32)[drawn]))
+    return Screening(seed, purpose, pool[np.ascontiguousarray(drawn)])
 
 
 def screen(seed: int, purpose: tuple[str | int, ...], pool: np.ndarray, replicates: int, places: int) -> Screening:
@@ -57,12 +62,20 @@ def screen(seed: int, purpose: tuple[str | int, ...], pool: np.ndarray, replicat
     More places prolong every order and change none of its beginning.
     """
     generator = streams.generator(seed, *purpose, "order")
-    order = np.tile(pool.astype(np.int32), (replicates, 1))
+    order = np.tile(pool, (replicates, 1))
     rows = np.arange(replicates)
     for k in range(min(places, len(pool) - 1)):
         swap = generator.integers(k, len(pool), size=replicates)
         order[rows, k], order[rows, swap] = order[rows, swap], order[rows, k]
     return Screening(seed, purpose, np.ascontiguousarray(order[:, :places]))
+
+
+class Visit(NamedTuple):
+    """A side, the week in which it is measured, and how many times."""
+
+    side: str
+    week: float
+    replicates: int
 
 
 @dataclass(frozen=True)
@@ -84,18 +97,14 @@ class Recruited:
         """Who is not in the control arm."""
         return self.arm > 0
 
-    @cached_property
-    def rows(self) -> np.ndarray:
-        """Row numbers (replicate, 1) that gather arrays by place."""
-        return np.arange(len(self.place))[:, None]
-
     def at(self, by_place: np.ndarray) -> np.ndarray:
         """An array (replicate, place) at the randomised subjects' places."""
-        return by_place[self.rows, self.place]
+        first = np.arange(len(self.place))[:, None] * by_place.shape[1]
+        return by_place.ravel().take(first + self.place)
 
     def outcome(self, potential: np.ndarray) -> np.ndarray:
         """The revealed one of the potential outcomes (regimen, person)."""
-        return potential.ravel()[self.arm * np.int32(potential.shape[1]) + self.person]
+        return potential.ravel().take(self.arm * np.intp(potential.shape[1]) + self.person)
 
 
 def gate_reading(protocol: Protocol, latents: np.ndarray, screening: Screening) -> VisitValue:
@@ -105,7 +114,7 @@ def gate_reading(protocol: Protocol, latents: np.ndarray, screening: Screening) 
     """
     assert protocol.gate is not None
     gate, instrument = protocol.gate, Instrument.load(protocol.gate.measure)
-    noise = visit_noise(screening, instrument, gate.side, gate.at, gate.parsed.blisters)
+    noise = visit_noise(screening, instrument, Visit(gate.side, gate.at, gate.parsed.blisters))
     return visit_value(instrument, read(instrument, latents[screening.person], noise))
 
 
@@ -116,13 +125,21 @@ def gate_passes(protocol: Protocol, reading: VisitValue) -> np.ndarray:
     return rule.passes(from_scale(instrument, reading.value) * factor(instrument.unit, rule.unit))
 
 
-def visit_noise(screening: Screening, instrument: Instrument, side: str, at: float, replicates: int) -> Noise:
-    """The errors of one visit by place: the day's, and one a replicate where the instrument's replicates differ."""
-    visit = (instrument.name, side, f"{at:g}")
-    day = screening.normal(*visit, "day")
+def visit_noise(
+    screening: Screening, instrument: Instrument, visit: Visit, recruited: Recruited | None = None
+) -> Noise:
+    """The errors of one visit by place, or by slot of those `recruited`: the day's, and one a replicate where the
+    instrument's replicates differ.
+    """
+
+    def drawn(*name: str | int) -> np.ndarray:
+        values = screening.normal(instrument.name, visit.side, f"{visit.week:g}", *name)
+        return values if recruited is None else recruited.at(values)
+
+    day = drawn("day")
     if instrument.replicate_error is None:
-        return Noise(day, np.zeros((replicates, *day.shape)))
-    return Noise(day, np.stack([screening.normal(*visit, "replicate", k) for k in range(replicates)]))
+        return Noise(day, np.zeros((visit.replicates, *day.shape)))
+    return Noise(day, np.stack([drawn("replicate", k) for k in range(visit.replicates)]))
 
 
 def recruit(

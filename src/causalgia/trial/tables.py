@@ -11,7 +11,7 @@ import polars as pl
 from causalgia.documents import Instrument
 from causalgia.measurement import readings
 from causalgia.measurement.readings import Readings, lloq
-from causalgia.trial.recruit import visit_noise
+from causalgia.trial.recruit import Visit, visit_noise
 from causalgia.trial.visits import latent, observe
 
 if TYPE_CHECKING:
@@ -167,19 +167,25 @@ def truth(trial: Trial) -> pl.DataFrame:
 
 def _visit(trial: Trial, instrument: Instrument, side: str, week: float, count: int) -> pl.DataFrame:
     """Readings of randomised subjects who had not left."""
-    extra = (
-        {"adverse": np.zeros((len(trial.protocol.order), 1))} if "adverse" in readings.names(instrument, side) else None
-    )
+    extra = _unharmed(trial, instrument, side)
     potential = latent(trial.world, instrument, side, week, extra)
-    seen = observe(instrument, potential, trial.recruited, trial.screening, (side, week, count))
+    noise = visit_noise(trial.screening, instrument, Visit(side, week, count), trial.recruited)
+    seen = observe(instrument, potential, trial.recruited, noise)
     value, below = seen.value[:, 0], seen.below[:, 0]
-    if extra is not None:
+    if extra:
         value = np.clip(
             value + _adverse_effect(trial, instrument, side, week), *(instrument.range or (-np.inf, np.inf))
         )
     here = trial.left >= week
     ids = subject_ids(trial, trial.recruited.place[0][here])
     return _rows(instrument, ids, week, side, Readings(value[:, here], below[:, here]))
+
+
+def _unharmed(trial: Trial, instrument: Instrument, side: str) -> dict[str, np.ndarray]:
+    """What a reading that adverse events change needs besides the model: none of them."""
+    return (
+        {"adverse": np.zeros((len(trial.protocol.order), 1))} if "adverse" in readings.names(instrument, side) else {}
+    )
 
 
 def _adverse_effect(trial: Trial, instrument: Instrument, side: str, week: float) -> np.ndarray:
@@ -198,11 +204,8 @@ def _screen_failures(trial: Trial, instrument: Instrument, side: str, week: floa
     """Screening readings of people who were not randomised: the trial's answer to "raised?" needs them."""
     places = np.setdiff1d(np.arange(trial.last_screened + 1), trial.recruited.place[0])
     person = trial.screening.person[0, places]
-    extra = (
-        {"adverse": np.zeros((len(trial.protocol.order), 1))} if "adverse" in readings.names(instrument, side) else None
-    )
-    potential = latent(trial.world, instrument, side, week, extra)[0]
-    noise = visit_noise(trial.screening, instrument, side, week, count)
+    potential = latent(trial.world, instrument, side, week, _unharmed(trial, instrument, side))[0]
+    noise = visit_noise(trial.screening, instrument, Visit(side, week, count))
     at_places = readings.Noise(noise.day[0, places], noise.replicate[:, 0, places])
     return _rows(
         instrument, subject_ids(trial, places), week, side, readings.read(instrument, potential[person], at_places)

@@ -10,7 +10,7 @@ from causalgia.documents import Instrument, Protocol
 from causalgia.measurement import readings
 from causalgia.measurement.readings import Noise, Readings
 from causalgia.population.worlds import World
-from causalgia.trial.recruit import Recruited, Screening, visit_noise
+from causalgia.trial.recruit import Recruited, Screening
 
 
 def latent(
@@ -48,18 +48,9 @@ def true_signal(
     return readings.signal(instrument, side, {**outputs, **extra})
 
 
-def observe(
-    instrument: Instrument,
-    potential: np.ndarray,
-    recruited: Recruited,
-    screening: Screening,
-    visit: tuple[str, float, int],
-) -> Readings:
-    """Readings (blister, replicate, slot) at one visit, given as (side, week, number of blisters)."""
-    side, week, count = visit
-    noise = visit_noise(screening, instrument, side, week, count)
-    at_slots = Noise(recruited.at(noise.day), noise.replicate[:, recruited.rows, recruited.place])
-    return readings.read(instrument, recruited.outcome(potential), at_slots)
+def observe(instrument: Instrument, potential: np.ndarray, recruited: Recruited, noise: Noise) -> Readings:
+    """Readings (reading, replicate, slot) at one visit with its errors by slot; `potential` (regimen, person)."""
+    return readings.read(instrument, recruited.outcome(potential), noise)
 
 
 def leaving_week(protocol: Protocol, recruited: Recruited, screening: Screening) -> np.ndarray:
@@ -71,4 +62,4 @@ def leaving_week(protocol: Protocol, recruited: Recruited, screening: Screening)
     if share == 0:
         return np.full(recruited.place.shape, np.inf)
     hazard = -np.log1p(-share) / protocol.endpoints.relieved.at
-    return recruited.at(-np.log(screening.uniform("leaving"))) / hazard
+    return -np.log(recruited.at(screening.uniform("leaving"))) / hazard
