@@ -134,7 +134,7 @@ def test_title_of_a_figure_follows_its_numbers(gated: dict):
     for world in table["evaluation"]["worlds"].values():
         for size, cells in world["sizes"].items():
             cells["relieved"] = {"value": 0.9 if size == "12" else 0.1, "se": 0.01}
-    assert "Power reaches 80 % with 12 randomised" in page(table)
+    assert "Power reaches 80\u00a0% with 12 randomised" in page(table)
 
 
 def emptied(table: Any) -> Any:

@@ -100,8 +100,8 @@ def write(folder: Path, protocol: Protocol, tables: dict[str, pl.DataFrame], ans
     from causalgia.analysis.courses import courses
     from causalgia.cli import output
     from causalgia.documents.estimand import estimands, to_json
+    from causalgia.documents.writing import clean
     from causalgia.report.analysed import figures
-    from causalgia.report.results import clean
 
     table = clean({key: asdict(value) for key, value in answers.items()})
     output.write_json(folder / ANSWERS, table)
