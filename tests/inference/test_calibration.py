@@ -293,10 +293,9 @@ def predicted(request, posterior):
 
 
 def test_the_posterior_reads_blister_fluid_as_published(predicted):
-    """Within half as much again; one quartile of the relative world just so: 1.48 over all draws, 1.51 over these."""
     for name, (target, value) in predicted.items():
         if name.startswith("blister"):
-            assert abs(np.log(value / target.value)) < np.log(1.5 if "median" in name else 1.55), name
+            assert abs(np.log(value / target.value)) < np.log(1.5), (name, value)
 
 
 @pytest.mark.parametrize("world", WORLDS)
